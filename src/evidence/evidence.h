@@ -1,0 +1,138 @@
+// What a container did, as the recorder saw it; the JSON form is DESIGN's pare.evidence/v1.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace pare::evidence {
+
+enum class Phase { kPull, kServe };       // before / after the first passing readiness check
+enum class Coverage { kEntry, kAttached };  // only kEntry can support a proof
+std::string_view to_string(Phase phase);
+Result<Phase> parse_phase(std::string_view text);
+
+struct SyscallFact {
+  std::string name;          // "openat"; "x86_64:600" where the number has no name
+  uint64_t count = 0;        // entries that were let through
+  uint64_t refused = 0;      // refused by seccomp: seen at sys_exit without an entry
+  Phase phase = Phase::kPull;  // the first phase it was seen in; serve: seen in serve (see serve)
+  bool serve = false;        // seen after readiness
+};
+
+struct CapabilityUse {
+  std::string id;       // "e12": how verdicts refer to it
+  std::string syscall;
+  std::string object;   // path, address or empty
+  std::string exe;
+  uint32_t uid = 0;
+  bool granted = true;
+  std::optional<uint32_t> owner;  // uid that owns `object`, where it is a path that still exists
+  std::optional<uint32_t> owner_gid;
+};
+
+struct CapabilityFact {
+  std::string name;     // without CAP_
+  uint64_t granted = 0;
+  uint64_t refused = 0;
+  bool advisory = false;  // only known advisory sites (overcommit) checked it
+  Phase phase = Phase::kPull;
+  bool serve = false;
+  std::vector<CapabilityUse> uses;
+};
+
+struct FileFact {
+  std::string id;
+  std::string path;               // resolved; as requested when it failed
+  std::vector<std::string> ops;   // open-read (failed only), write, create, mkdir, unlink, rename,
+                                  // chmod, chown, link, symlink, truncate, utime, mknod
+  std::optional<std::string> error;  // "EROFS"; nullopt: it succeeded
+  std::string exe;
+  uint32_t uid = 0;
+  Phase phase = Phase::kPull;
+  std::optional<uint32_t> owner;  // of the path (or of its nearest existing parent)
+  std::optional<uint32_t> owner_gid;
+  uint64_t count = 1;
+};
+
+struct ListenerFact {
+  uint16_t port = 0;
+  std::string protocol = "tcp";
+  std::string address;            // "0.0.0.0", "::", "127.0.0.1"
+  std::string speaks;             // "openai", "http", ...; empty: not asked
+  std::string role = "unknown";
+};
+
+struct EgressFact {
+  std::string id;
+  std::string destination;        // address
+  uint16_t port = 0;
+  std::string protocol = "tcp";   // tcp udp icmp raw
+  std::string name;               // from DNS; empty: never asked
+  uint64_t attempts = 0;
+  std::string outcome;            // "connected", "unreachable", "refused", "timeout", "sent"
+  Phase phase = Phase::kPull;
+  std::optional<uint64_t> period_ms;
+};
+
+struct DnsFact {
+  std::string name, type;
+  uint64_t count = 0;
+};
+
+struct ExecFact {
+  std::string path;
+  uint64_t count = 0;
+  std::optional<std::string> error;
+};
+
+struct IoUringFact {
+  std::string opcode, object;
+  uint64_t count = 0;
+};
+
+struct Peaks {
+  uint64_t tasks = 0, memory_bytes = 0, shm_bytes = 0, open_files = 0;
+};
+
+struct LogFact {
+  struct Line {
+    std::string line;
+    uint64_t count = 0;
+  };
+  double bytes_per_second = 0;
+  std::vector<Line> repeated;
+};
+
+struct Loss {
+  uint64_t events = 0;
+  std::vector<std::string> maps;  // maps that were full
+  bool any() const { return events > 0 || !maps.empty(); }
+};
+
+struct Evidence {
+  Coverage coverage = Coverage::kEntry;
+  std::string capability_hook;  // "tracepoint", "fexit", "kprobe"
+  std::string ready;            // RFC 3339; empty: never ready
+  std::vector<SyscallFact> syscalls;
+  std::vector<std::string> runtime_syscalls;  // of the runtime after it loaded the filter
+  std::vector<CapabilityFact> capabilities;
+  std::vector<FileFact> files;
+  std::vector<ListenerFact> listeners;
+  std::vector<EgressFact> egress;
+  std::vector<DnsFact> dns;
+  std::vector<IoUringFact> io_uring;
+  std::vector<ExecFact> execs;
+  Peaks peaks;
+  LogFact log;
+  Loss loss;
+};
+
+nlohmann::json to_json(const Evidence& evidence);
+Result<Evidence> evidence_from_json(const nlohmann::json& json, const std::string& what);
+
+}  // namespace pare::evidence

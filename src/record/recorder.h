@@ -1,0 +1,47 @@
+// eBPF -> Evidence. One recorder observes one container, from before its first process.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "evidence/evidence.h"
+
+namespace pare::record {
+
+struct Options {
+  bool seccomp_refusals = false;  // attach the costlier exit hook that sees refused calls
+};
+
+// What the host lets a recorder do; one clear sentence each. Used by `pare doctor`.
+struct Support {
+  bool ok = false;
+  std::string capability_hook;  // "tracepoint", "fexit", "kprobe"; empty: none works
+  std::string missing;          // why not ok
+};
+Support probe();
+
+class Recorder {
+ public:
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+  virtual ~Recorder() = default;
+
+  // Loads and attaches; kHost naming what the kernel refused (no BTF, EPERM, ...).
+  static Result<std::unique_ptr<Recorder>> open(const Options& options);
+
+  // Scope: the cgroup whose directory name is (or contains) `cgroup_leaf`, matched in the kernel when it is
+  // made. Call before the container starts.
+  virtual Status arm(const std::string& cgroup_leaf) = 0;
+  // From now on facts belong to the serve phase.
+  virtual Status mark_ready() = 0;
+  // Detaches, drains, reads the loss counters last. coverage is kEntry only when the entry point's own execve
+  // was seen; else kAttached.
+  virtual Result<evidence::Evidence> finish() = 0;
+
+ protected:
+  Recorder() = default;
+};
+
+}  // namespace pare::record
