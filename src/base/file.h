@@ -7,7 +7,8 @@
 
 namespace pare::base {
 
-// The whole file; `what` names it in the error ("proof", "env file"). kUsage when it does not exist.
+// The whole file; `what` names it in the error ("proof", "env file"). kUsage when it does not
+// exist.
 Result<std::string> read_file(const std::string& path);
 
 // Written whole or not at all: a temporary file in the same directory, fsync, rename(2).

@@ -50,13 +50,13 @@ using base::Status;
 #define PARE_CONCAT_(a, b) a##b
 #define PARE_CONCAT(a, b) PARE_CONCAT_(a, b)
 #define PARE_TRY(var, expr) PARE_TRY_(PARE_CONCAT(pare_try_, __LINE__), var, expr)
-#define PARE_TRY_(tmp, var, expr)                            \
-  auto tmp = (expr);                                         \
-  if (!tmp) return tl::unexpected(std::move(tmp).error());   \
+#define PARE_TRY_(tmp, var, expr)                          \
+  auto tmp = (expr);                                       \
+  if (!tmp) return tl::unexpected(std::move(tmp).error()); \
   var = std::move(*tmp)
 // PARE_CHECK_OK(expr): the same for Status.
-#define PARE_CHECK_OK(expr)                                              \
-  do {                                                                   \
-    if (auto pare_status = (expr); !pare_status)                         \
-      return tl::unexpected(std::move(pare_status).error());             \
+#define PARE_CHECK_OK(expr)                                  \
+  do {                                                       \
+    if (auto pare_status = (expr); !pare_status)             \
+      return tl::unexpected(std::move(pare_status).error()); \
   } while (false)

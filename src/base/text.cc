@@ -41,8 +41,12 @@ static std::string mapped(std::string_view text, int (*map)(int)) {
   for (char& c : out) c = static_cast<char>(map(static_cast<unsigned char>(c)));
   return out;
 }
-std::string lower(std::string_view text) { return mapped(text, ::tolower); }
-std::string upper(std::string_view text) { return mapped(text, ::toupper); }
+std::string lower(std::string_view text) {
+  return mapped(text, ::tolower);
+}
+std::string upper(std::string_view text) {
+  return mapped(text, ::toupper);
+}
 
 bool starts_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;

@@ -20,7 +20,8 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
     std::string_view suffix;
     uint64_t milliseconds;
   };
-  static constexpr Unit kUnits[] = {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"", 1000}};
+  static constexpr Unit kUnits[] = {
+      {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"", 1000}};
   for (const Unit& unit : kUnits) {
     if (!ends_with(text, unit.suffix)) continue;
     auto number = parse_u64(text.substr(0, text.size() - unit.suffix.size()));

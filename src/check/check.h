@@ -14,19 +14,19 @@ namespace pare::check {
 
 // A parsed --check. One struct for all kinds; the kind's row decides which fields it reads.
 struct Spec {
-  std::string name;           // unique among the checks of a run
-  std::string text;           // as the user wrote it (secrets masked)
-  std::string kind;           // "http" | "openai" | "exec" | later kserve, grpc-health
+  std::string name;  // unique among the checks of a run
+  std::string text;  // as the user wrote it (secrets masked)
+  std::string kind;  // "http" | "openai" | "exec" | later kserve, grpc-health
   std::string scheme = "http";
   uint16_t port = 0;
   std::string path = "/";
-  std::string method;         // empty: GET, or POST with a body
-  std::string body;           // literal, or the bytes of @FILE
+  std::string method;  // empty: GET, or POST with a body
+  std::string body;    // literal, or the bytes of @FILE
   std::vector<std::string> headers;
-  int expect = 0;             // status; 0: any 2xx
-  std::string match;          // ECMAScript regex over the body
-  int batch = 1;              // requests at once, all must pass
-  int repeat = 1;             // in a row, all must pass
+  int expect = 0;                            // status; 0: any 2xx
+  std::string match;                         // ECMAScript regex over the body
+  int batch = 1;                             // requests at once, all must pass
+  int repeat = 1;                            // in a row, all must pass
   std::chrono::milliseconds within{30'000};  // each request
   std::vector<std::string> argv;             // exec
 };
@@ -37,19 +37,19 @@ Result<Spec> parse_spec(const std::string& text);
 
 // What a check may touch of the container that is checked.
 struct Subject {
-  int pid = 0;                 // its network namespace is /proc/PID/ns/net
+  int pid = 0;                        // its network namespace is /proc/PID/ns/net
   std::string address = "192.0.2.1";  // a non-loopback address of the container
   // Runs argv inside; the exit code.
   std::function<Result<int>(const std::vector<std::string>&, std::chrono::milliseconds)> exec;
-  std::vector<uint16_t> reachable;   // ports that the policy admits; others are refused here
+  std::vector<uint16_t> reachable;  // ports that the policy admits; others are refused here
 };
 
 struct CheckResult {
   std::string name;
   bool pass = false;
-  std::string why;             // of a failure, one clause without secrets
+  std::string why;  // of a failure, one clause without secrets
   double seconds = 0;
-  std::string body;            // of the last response, at most 64 KiB
+  std::string body;  // of the last response, at most 64 KiB
 };
 
 // One attempt; a failure is a result. An Error is ours (no memory, no namespace).

@@ -10,7 +10,7 @@
 namespace pare::emit {
 
 struct File {
-  std::string name;     // relative, e.g. "deployment.yaml"
+  std::string name;  // relative, e.g. "deployment.yaml"
   std::string content;
 };
 
@@ -20,7 +20,7 @@ struct Options {
 
 // One row a platform.
 struct Emitter {
-  std::string name;     // "kubernetes", "docker", "oci", "seccomp"
+  std::string name;  // "kubernetes", "docker", "oci", "seccomp"
   std::string summary;
   Result<std::vector<File>> (*emit)(const verdict::Proof&, const Options&);
 };

@@ -34,7 +34,7 @@ struct CreateOptions {
 
 struct ExitState {
   bool exited = false;
-  int code = 0;          // 128 + signal when killed by one
+  int code = 0;  // 128 + signal when killed by one
   bool oom_killed = false;
 };
 
@@ -70,7 +70,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
   virtual ~Engine() = default;
 
-  virtual std::string name() const = 0;            // "oci" | "docker"
+  virtual std::string name() const = 0;               // "oci" | "docker"
   virtual Result<std::string> runtime_version() = 0;  // "runc 1.1.5"
   // Fills facts, argv and resolved_user; checks that the image or root and its program exist
   // (kUsage, naming what is missing).
@@ -94,8 +94,8 @@ class Engine {
 };
 
 struct OciOptions {
-  std::string runtime = "runc";      // runc | crun
-  std::string state_dir;             // per session, on a disk file system: bundles and overlays
+  std::string runtime = "runc";  // runc | crun
+  std::string state_dir;         // per session, on a disk file system: bundles and overlays
 };
 Result<std::unique_ptr<Engine>> make_oci(const OciOptions& options);
 

@@ -11,23 +11,23 @@
 
 namespace pare::evidence {
 
-enum class Phase { kPull, kServe };       // before / after the first passing readiness check
+enum class Phase { kPull, kServe };         // before / after the first passing readiness check
 enum class Coverage { kEntry, kAttached };  // only kEntry can support a proof
 std::string_view to_string(Phase phase);
 Result<Phase> parse_phase(std::string_view text);
 
 struct SyscallFact {
-  std::string name;          // "openat"; "x86_64:600" where the number has no name
-  uint64_t count = 0;        // entries that were let through
-  uint64_t refused = 0;      // refused by seccomp: seen at sys_exit without an entry
+  std::string name;            // "openat"; "x86_64:600" where the number has no name
+  uint64_t count = 0;          // entries that were let through
+  uint64_t refused = 0;        // refused by seccomp: seen at sys_exit without an entry
   Phase phase = Phase::kPull;  // the first phase it was seen in; serve: seen in serve (see serve)
-  bool serve = false;        // seen after readiness
+  bool serve = false;          // seen after readiness
 };
 
 struct CapabilityUse {
-  std::string id;       // "e12": how verdicts refer to it
+  std::string id;  // "e12": how verdicts refer to it
   std::string syscall;
-  std::string object;   // path, address or empty
+  std::string object;  // path, address or empty
   std::string exe;
   uint32_t uid = 0;
   bool granted = true;
@@ -36,7 +36,7 @@ struct CapabilityUse {
 };
 
 struct CapabilityFact {
-  std::string name;     // without CAP_
+  std::string name;  // without CAP_
   uint64_t granted = 0;
   uint64_t refused = 0;
   bool advisory = false;  // only known advisory sites (overcommit) checked it
@@ -47,9 +47,9 @@ struct CapabilityFact {
 
 struct FileFact {
   std::string id;
-  std::string path;               // resolved; as requested when it failed
-  std::vector<std::string> ops;   // open-read (failed only), write, create, mkdir, unlink, rename,
-                                  // chmod, chown, link, symlink, truncate, utime, mknod
+  std::string path;              // resolved; as requested when it failed
+  std::vector<std::string> ops;  // open-read (failed only), write, create, mkdir, unlink, rename,
+                                 // chmod, chown, link, symlink, truncate, utime, mknod
   std::optional<std::string> error;  // "EROFS"; nullopt: it succeeded
   std::string exe;
   uint32_t uid = 0;
@@ -62,19 +62,19 @@ struct FileFact {
 struct ListenerFact {
   uint16_t port = 0;
   std::string protocol = "tcp";
-  std::string address;            // "0.0.0.0", "::", "127.0.0.1"
-  std::string speaks;             // "openai", "http", ...; empty: not asked
+  std::string address;  // "0.0.0.0", "::", "127.0.0.1"
+  std::string speaks;   // "openai", "http", ...; empty: not asked
   std::string role = "unknown";
 };
 
 struct EgressFact {
   std::string id;
-  std::string destination;        // address
+  std::string destination;  // address
   uint16_t port = 0;
-  std::string protocol = "tcp";   // tcp udp icmp raw
-  std::string name;               // from DNS; empty: never asked
+  std::string protocol = "tcp";  // tcp udp icmp raw
+  std::string name;              // from DNS; empty: never asked
   uint64_t attempts = 0;
-  std::string outcome;            // "connected", "unreachable", "refused", "timeout", "sent"
+  std::string outcome;  // "connected", "unreachable", "refused", "timeout", "sent"
   Phase phase = Phase::kPull;
   std::optional<uint64_t> period_ms;
 };

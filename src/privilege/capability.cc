@@ -27,7 +27,8 @@ constexpr std::array<CapabilityRow, kCapabilityCount> kRows = {{
     {10, "NET_BIND_SERVICE", 15, "listen on ports below 1024, posing as a system service",
      "listen on a port of 1024 or above, or lower net.ipv4.ip_unprivileged_port_start"},
     {11, "NET_BROADCAST", 10, "nothing in current kernels", ""},
-    {12, "NET_ADMIN", 85, "rewrite routes, firewall rules and interfaces of its network namespace", ""},
+    {12, "NET_ADMIN", 85, "rewrite routes, firewall rules and interfaces of its network namespace",
+     ""},
     {13, "NET_RAW", 60, "forge packets and sniff its network (ARP and DNS spoofing of neighbours)",
      "use an unprivileged ICMP socket (net.ipv4.ping_group_range) or TCP"},
     {14, "IPC_LOCK", 25, "pin memory without limit", "raise RLIMIT_MEMLOCK"},
@@ -50,7 +51,8 @@ constexpr std::array<CapabilityRow, kCapabilityCount> kRows = {{
     {28, "LEASE", 20, "place leases on files of others", ""},
     {29, "AUDIT_WRITE", 32, "write records into the host's audit log", "do not log in through PAM"},
     {30, "AUDIT_CONTROL", 75, "switch the host's auditing off", ""},
-    {31, "SETFCAP", 64, "give capabilities to files", "set file capabilities when the image is built"},
+    {31, "SETFCAP", 64, "give capabilities to files",
+     "set file capabilities when the image is built"},
     {32, "MAC_OVERRIDE", 76, "ignore mandatory access control", ""},
     {33, "MAC_ADMIN", 77, "change mandatory access control policy", ""},
     {34, "SYSLOG", 52, "read the host's kernel log and kernel addresses", ""},
@@ -59,11 +61,14 @@ constexpr std::array<CapabilityRow, kCapabilityCount> kRows = {{
     {37, "AUDIT_READ", 53, "read the host's audit log", ""},
     {38, "PERFMON", 72, "observe other processes and the kernel through perf events", ""},
     {39, "BPF", 84, "load BPF programs into the host's kernel", ""},
-    {40, "CHECKPOINT_RESTORE", 56, "restore processes with chosen ids and read others' mappings", ""},
+    {40, "CHECKPOINT_RESTORE", 56, "restore processes with chosen ids and read others' mappings",
+     ""},
 }};
 }  // namespace
 
-const CapabilityRow& capability_row(int number) { return kRows.at(static_cast<size_t>(number)); }
+const CapabilityRow& capability_row(int number) {
+  return kRows.at(static_cast<size_t>(number));
+}
 
 std::optional<int> capability_number(std::string_view name) {
   std::string wanted = base::upper(name);

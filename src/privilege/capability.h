@@ -16,10 +16,10 @@ constexpr int kCapabilityCount = 41;  // CAP_CHECKPOINT_RESTORE is 40 (Linux 5.9
 
 struct CapabilityRow {
   int number;
-  std::string_view name;      // without CAP_
-  int danger;                 // 0..100: what goes first when either of two would do
-  std::string_view gain;      // what it gives an attacker inside the container, one clause
-  std::string_view fix;       // how its need is usually removed; empty when no general way is known
+  std::string_view name;  // without CAP_
+  int danger;             // 0..100: what goes first when either of two would do
+  std::string_view gain;  // what it gives an attacker inside the container, one clause
+  std::string_view fix;   // how its need is usually removed; empty when no general way is known
 };
 
 // All 41, by number.

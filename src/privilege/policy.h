@@ -24,11 +24,11 @@ struct User {
 
 // A path that stays writable under a read-only root file system.
 struct Writable {
-  std::string path;            // absolute, in the container
-  std::string as = "tmpfs";    // "tmpfs"; later: "volume"
-  uint64_t peak_bytes = 0;     // most that was seen in it; 0 unknown
-  bool exec = false;           // files in it are executed or mapped executable
-  bool copy_up = false;        // starts with what the image has there
+  std::string path;          // absolute, in the container
+  std::string as = "tmpfs";  // "tmpfs"; later: "volume"
+  uint64_t peak_bytes = 0;   // most that was seen in it; 0 unknown
+  bool exec = false;         // files in it are executed or mapped executable
+  bool copy_up = false;      // starts with what the image has there
   bool operator==(const Writable&) const = default;
 };
 
@@ -40,8 +40,8 @@ struct VolumeAccess {
 
 struct PortGrant {
   uint16_t port = 0;
-  std::string protocol = "tcp";      // "tcp" | "udp"
-  std::string role = "inference";    // "inference" | "metrics" | "admin" | "unknown"
+  std::string protocol = "tcp";    // "tcp" | "udp"
+  std::string role = "inference";  // "inference" | "metrics" | "admin" | "unknown"
   bool operator==(const PortGrant&) const = default;
 };
 
@@ -54,7 +54,7 @@ enum class Refusal {
 std::string_view to_string(Refusal refusal);
 
 struct EgressGrant {
-  std::string name;  // DNS name or address; "any" for all
+  std::string name;   // DNS name or address; "any" for all
   uint16_t port = 0;  // 0: all
   bool operator==(const EgressGrant&) const = default;
 };
@@ -62,10 +62,10 @@ struct EgressGrant {
 // seccomp(2) allow-list. Compiled by libseccomp; spelled in Docker's and the OCI's JSON by emit.
 struct SeccompProfile {
   std::string arch = "x86_64";
-  std::string default_action = "EPERM";   // errno name for calls that are not listed
-  std::vector<std::string> enosys;        // refused with ENOSYS, so that libc falls back
-  std::vector<std::string> syscalls;      // allowed, start-up and serve together; sorted
-  std::vector<std::string> serve;         // those of `syscalls` seen after readiness; sorted
+  std::string default_action = "EPERM";  // errno name for calls that are not listed
+  std::vector<std::string> enosys;       // refused with ENOSYS, so that libc falls back
+  std::vector<std::string> syscalls;     // allowed, start-up and serve together; sorted
+  std::vector<std::string> serve;        // those of `syscalls` seen after readiness; sorted
   bool operator==(const SeccompProfile&) const = default;
 };
 
@@ -75,20 +75,20 @@ struct Policy {
   bool no_new_privileges = false;
   bool rootfs_writable = true;
   std::vector<Writable> writable;
-  std::vector<VolumeAccess> volumes;       // one entry for each volume of the target
-  std::vector<PortGrant> ports;            // reachable from outside
-  bool egress_any = false;                 // else `egress` lists what is reachable; empty: nothing
+  std::vector<VolumeAccess> volumes;  // one entry for each volume of the target
+  std::vector<PortGrant> ports;       // reachable from outside
+  bool egress_any = false;            // else `egress` lists what is reachable; empty: nothing
   std::vector<EgressGrant> egress;
   Refusal refusal = Refusal::kUnreachable;
-  bool seccomp_default = false;            // the engine's own default profile
-  std::optional<SeccompProfile> seccomp;   // overrides seccomp_default; neither: unconfined
-  std::vector<std::string> devices;        // device nodes beyond the platform's own
+  bool seccomp_default = false;              // the engine's own default profile
+  std::optional<SeccompProfile> seccomp;     // overrides seccomp_default; neither: unconfined
+  std::vector<std::string> devices;          // device nodes beyond the platform's own
   std::vector<std::string> host_namespaces;  // "network", "pid", "ipc", "uts"
   std::optional<uint64_t> pids_max;
-  std::optional<uint64_t> memlock_bytes;   // RLIMIT_MEMLOCK; nullopt: the platform's default
-  std::optional<uint64_t> shm_bytes;       // /dev/shm; nullopt: the platform's default
+  std::optional<uint64_t> memlock_bytes;  // RLIMIT_MEMLOCK; nullopt: the platform's default
+  std::optional<uint64_t> shm_bytes;      // /dev/shm; nullopt: the platform's default
   std::map<std::string, std::string> sysctls;
-  std::map<std::string, std::string> environment;  // changes to the target's environment
+  std::map<std::string, std::string> environment;     // changes to the target's environment
   std::optional<std::vector<std::string>> arguments;  // replaces the target's command
   bool operator==(const Policy&) const = default;
 };

@@ -10,7 +10,8 @@ namespace pare::privilege {
 const std::vector<AxisRow>& axis_table() {
   static const std::vector<AxisRow> kTable = {
       {Axis::kUser, "user", 74, "started as another uid and gid", "securityContext.runAsUser",
-       "--user", "root in the container: every file of uid 0, and the host's uid 0 after a break-out",
+       "--user",
+       "root in the container: every file of uid 0, and the host's uid 0 after a break-out",
        "run as a uid that owns what it must read and write"},
       {Axis::kEscalation, "escalation", 54, "no_new_privs (prctl(2))",
        "securityContext.allowPrivilegeEscalation", "--security-opt no-new-privileges",
@@ -18,8 +19,8 @@ const std::vector<AxisRow>& axis_table() {
        "do not call sudo, su or ping inside the container"},
       {Axis::kCapability, "capability", 60, "left out of every capability set",
        "securityContext.capabilities", "--cap-drop/--cap-add", "see the capability", ""},
-      {Axis::kNamespace, "namespace", 92, "a namespace of its own",
-       "hostNetwork, hostPID, hostIPC", "--network/--pid/--ipc host",
+      {Axis::kNamespace, "namespace", 92, "a namespace of its own", "hostNetwork, hostPID, hostIPC",
+       "--network/--pid/--ipc host",
        "the host's processes, shared memory or network are within reach", ""},
       {Axis::kDevice, "device", 65, "node absent and device cgroup refuses it", "", "--device",
        "the driver behind the node is attack surface in the host's kernel", ""},
@@ -29,8 +30,8 @@ const std::vector<AxisRow>& axis_table() {
        "mount a tmpfs at the directories that it writes"},
       {Axis::kWrite, "write", 12, "no writable mount at the path", "emptyDir volume", "--tmpfs",
        "a place to drop files", "point the server elsewhere with its cache variables"},
-      {Axis::kVolumeWrite, "volume-write", 46, "volume mounted read-only", "volumeMounts[].readOnly",
-       "-v ...:ro", "poison the model that every later start loads",
+      {Axis::kVolumeWrite, "volume-write", 46, "volume mounted read-only",
+       "volumeMounts[].readOnly", "-v ...:ro", "poison the model that every later start loads",
        "fill the volume in a pull phase of its own and mount it read-only"},
       {Axis::kPort, "port", 38, "not reachable from outside", "NetworkPolicy ingress", "-p",
        "an endpoint to talk to from the network", "switch the listener off"},
@@ -39,8 +40,7 @@ const std::vector<AxisRow>& axis_table() {
        "send data out, fetch tools, reach the cloud metadata service and neighbours",
        "pull the model in a phase of its own"},
       {Axis::kSyscall, "syscall", 36, "refused by a seccomp filter (EPERM, newer calls ENOSYS)",
-       "securityContext.seccompProfile", "--security-opt seccomp=",
-       "kernel attack surface", ""},
+       "securityContext.seccompProfile", "--security-opt seccomp=", "kernel attack surface", ""},
       {Axis::kIoctl, "ioctl", 26, "request refused by a seccomp filter",
        "securityContext.seccompProfile", "--security-opt seccomp=", "driver attack surface", ""},
       {Axis::kPids, "pids", 8, "pids cgroup limit", "", "--pids-limit",
@@ -49,18 +49,21 @@ const std::vector<AxisRow>& axis_table() {
        "--ulimit memlock=", "pin the host's memory", ""},
       {Axis::kShm, "shm", 4, "/dev/shm at the platform's default size", "emptyDir medium Memory",
        "--shm-size", "use more of the host's memory", ""},
-      {Axis::kSysctl, "sysctl", 16, "left at the platform's default",
-       "securityContext.sysctls", "--sysctl", "looser kernel limits in its namespaces", ""},
+      {Axis::kSysctl, "sysctl", 16, "left at the platform's default", "securityContext.sysctls",
+       "--sysctl", "looser kernel limits in its namespaces", ""},
   };
   return kTable;
 }
 
 const AxisRow& axis_row(Axis axis) {
   const auto& table = axis_table();
-  return *std::find_if(table.begin(), table.end(), [&](const AxisRow& r) { return r.axis == axis; });
+  return *std::find_if(table.begin(), table.end(),
+                       [&](const AxisRow& r) { return r.axis == axis; });
 }
 
-std::string_view axis_name(Axis axis) { return axis_row(axis).name; }
+std::string_view axis_name(Axis axis) {
+  return axis_row(axis).name;
+}
 
 std::string to_string(const Privilege& privilege) {
   bool path = base::starts_with(privilege.value, "/");

@@ -15,18 +15,18 @@
 namespace pare::prove {
 
 struct Options {
-  int repeat = 3;                          // confirmations in a row
-  int max_trials = 0;                      // --budget TRIALS; 0: none
-  std::chrono::milliseconds max_time{0};   // --budget TIME; 0: none
-  bool recording = true;                   // false: --no-record
+  int repeat = 3;                         // confirmations in a row
+  int max_trials = 0;                     // --budget TRIALS; 0: none
+  std::chrono::milliseconds max_time{0};  // --budget TIME; 0: none
+  bool recording = true;                  // false: --no-record
 };
 
 struct Question {
-  target::Target target;         // resolved
+  target::Target target;  // resolved
   privilege::Platform platform;
-  privilege::Policy asked;       // target::asked_policy
+  privilege::Policy asked;  // target::asked_policy
   std::vector<verdict::CheckEntry> checks;
-  std::vector<uint16_t> check_ports;   // ports that the checks speak to
+  std::vector<uint16_t> check_ports;  // ports that the checks speak to
   Options options;
 };
 

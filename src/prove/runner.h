@@ -15,25 +15,25 @@ namespace pare::prove {
 struct CheckOutcome {
   std::string name;
   bool pass = false;
-  std::string why;        // of a failure, one clause: "HTTP 500", "empty body"
-  bool implied = false;   // stop, restart, ...: judged relative to the baseline
+  std::string why;       // of a failure, one clause: "HTTP 500", "empty body"
+  bool implied = false;  // stop, restart, ...: judged relative to the baseline
 };
 
 struct Request {
   int id = 0;
-  std::string kind;                               // TrialEntry::kind
+  std::string kind;  // TrialEntry::kind
   privilege::Policy policy;
-  std::vector<privilege::Privilege> without;      // what is withheld, for people
-  bool cold = false;      // volumes as the user has them, instead of as the first baseline left them
-  bool restart = false;   // stop and start once more on the same volumes, and check again
+  std::vector<privilege::Privilege> without;  // what is withheld, for people
+  bool cold = false;     // volumes as the user has them, instead of as the first baseline left them
+  bool restart = false;  // stop and start once more on the same volumes, and check again
 };
 
 // A failed trial is data.
 struct Outcome {
-  bool pass = false;                     // every check passed that is not implied
+  bool pass = false;  // every check passed that is not implied
   std::vector<CheckOutcome> checks;
   std::optional<evidence::Evidence> evidence;  // nullopt under --no-record
-  std::string why;                       // of the first failure
+  std::string why;                             // of the first failure
   double seconds = 0;
   int starts = 1;
 };

@@ -31,13 +31,13 @@ class Recorder {
   // Loads and attaches; kHost naming what the kernel refused (no BTF, EPERM, ...).
   static Result<std::unique_ptr<Recorder>> open(const Options& options);
 
-  // Scope: the cgroup whose directory name is (or contains) `cgroup_leaf`, matched in the kernel when it is
-  // made. Call before the container starts.
+  // Scope: the cgroup whose directory name is (or contains) `cgroup_leaf`, matched in the kernel
+  // when it is made. Call before the container starts.
   virtual Status arm(const std::string& cgroup_leaf) = 0;
   // From now on facts belong to the serve phase.
   virtual Status mark_ready() = 0;
-  // Detaches, drains, reads the loss counters last. coverage is kEntry only when the entry point's own execve
-  // was seen; else kAttached.
+  // Detaches, drains, reads the loss counters last. coverage is kEntry only when the entry point's
+  // own execve was seen; else kAttached.
   virtual Result<evidence::Evidence> finish() = 0;
 
  protected:

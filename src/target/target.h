@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "privilege/policy.h"
 #include "privilege/platforms.h"
+#include "privilege/policy.h"
 
 namespace pare::target {
 
@@ -58,9 +58,9 @@ struct ImageFacts {
   std::vector<std::string> entrypoint;  // of the image config
   std::vector<std::string> command;
   std::vector<EnvVar> env;
-  std::string user;                     // USER, as written
+  std::string user;  // USER, as written
   std::string workdir;
-  std::vector<std::string> volumes;     // VOLUME paths
+  std::vector<std::string> volumes;  // VOLUME paths
   std::vector<PasswdEntry> passwd;
 };
 
@@ -73,10 +73,10 @@ struct Target {
   std::vector<std::string> command;     // arguments after the image, or the argv of a rootfs
   std::vector<EnvVar> env;
   std::string workdir;
-  std::string user;                     // "uid[:gid]" or names; empty: the image's
+  std::string user;  // "uid[:gid]" or names; empty: the image's
   std::vector<uint32_t> group_add;
   std::vector<Volume> volumes;
-  std::vector<std::string> tmpfs;       // paths asked as tmpfs
+  std::vector<std::string> tmpfs;  // paths asked as tmpfs
   std::vector<PublishedPort> ports;
   std::optional<privilege::CapabilitySet> capabilities;  // --asked; nullopt: platform's default
   std::vector<std::string> cap_add, cap_drop;
@@ -84,17 +84,17 @@ struct Target {
   bool read_only_rootfs = false;
   bool no_new_privileges = false;
   bool seccomp_unconfined = false;
-  std::string seccomp_file;             // --security-opt seccomp=FILE
-  std::string network = "";             // "", "bridge", "none", "host", or a network's name
+  std::string seccomp_file;  // --security-opt seccomp=FILE
+  std::string network = "";  // "", "bridge", "none", "host", or a network's name
   bool host_pid = false, host_ipc = false;
   std::vector<std::string> devices;
-  std::string gpus;                     // --gpus value; empty: none
+  std::string gpus;  // --gpus value; empty: none
   std::optional<uint64_t> shm_bytes;
   std::optional<uint64_t> pids_limit;
   std::vector<Ulimit> ulimits;
   std::map<std::string, std::string> sysctls;
   bool init = false;
-  std::vector<std::string> written;     // the words that the user wrote, for reports
+  std::vector<std::string> written;  // the words that the user wrote, for reports
 
   ImageFacts facts;
   // Resolved (Engine::resolve): argv that execve gets, numeric user.
@@ -107,6 +107,8 @@ privilege::Policy asked_policy(const Target& target, const privilege::Platform& 
 
 // The `target` object of proof.json. Secret values are left out.
 nlohmann::json to_json(const Target& target, const privilege::Policy& asked);
+// Its inverse, as far as emitters and a later run need it; secret values come back empty.
+Result<Target> target_from_json(const nlohmann::json& json, const std::string& what);
 
 // True where a variable's name looks like a key (…_KEY, …_TOKEN, …SECRET…, …PASSWORD…).
 bool looks_secret(std::string_view name);

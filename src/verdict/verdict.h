@@ -21,19 +21,19 @@ std::string_view to_string(Kind kind);
 
 // A change, tried and confirmed, that removes a need.
 struct Fix {
-  std::string text;          // "run as uid 1234", "mount a tmpfs at /cache"
-  std::string change;        // machine-readable: "user=1234:1234", "tmpfs=/cache", "env=HOME=/tmp"
+  std::string text;    // "run as uid 1234", "mount a tmpfs at /cache"
+  std::string change;  // machine-readable: "user=1234:1234", "tmpfs=/cache", "env=HOME=/tmp"
 };
 
 struct Verdict {
   privilege::Privilege privilege;
   evidence::Phase phase = evidence::Phase::kServe;
   Kind kind = Kind::kUnproven;
-  bool asked = false;         // the target grants it today
-  bool used = false;          // evidence shows an act that exercised it
-  bool tolerated = false;     // tried, refused, and the checks still passed
-  std::string because;        // one clause
-  std::vector<int> trials;    // ids of the trials that show it
+  bool asked = false;                 // the target grants it today
+  bool used = false;                  // evidence shows an act that exercised it
+  bool tolerated = false;             // tried, refused, and the checks still passed
+  std::string because;                // one clause
+  std::vector<int> trials;            // ids of the trials that show it
   std::vector<std::string> evidence;  // ids of facts
   std::optional<Fix> fix;
 };
@@ -51,20 +51,20 @@ struct CheckEntry {
 
 struct TrialEntry {
   int id = 0;
-  std::string kind;       // "baseline", "all-away", "give-back", "bisect", "fix", "minimal", "confirm"
-  std::string outcome;    // "pass" | "fail" | "flaky"
+  std::string kind;  // "baseline", "all-away", "give-back", "bisect", "fix", "minimal", "confirm"
+  std::string outcome;               // "pass" | "fail" | "flaky"
   std::vector<std::string> failed;   // names of checks
   std::vector<std::string> without;  // privileges that were withheld
-  std::string why;        // of the first failed check
+  std::string why;                   // of the first failed check
   double seconds = 0;
-  int starts = 0;         // container starts
+  int starts = 0;  // container starts
 };
 
 struct Proof {
   std::string pare_version;
   bool confirmed = false;
   bool minimal = false;
-  std::string not_minimal_because;   // empty when minimal
+  std::string not_minimal_because;  // empty when minimal
   privilege::Platform platform;
   target::Target target;
   privilege::Policy asked;

@@ -1,0 +1,230 @@
+#include "evidence/evidence.h"
+
+#include "base/json.h"
+
+namespace pare::evidence {
+
+using base::get_optional;
+using base::Json;
+using base::put_optional;
+
+namespace {
+
+constexpr const char* kSchema = "pare.evidence/v1";
+
+Json phases_json(Json json, Phase first, bool serve) {
+  json["phase"] = serve ? "serve" : std::string(to_string(first));
+  json["first"] = to_string(first);
+  return json;
+}
+
+Phase phase_of(const std::string& text) {
+  return text == "serve" ? Phase::kServe : Phase::kPull;
+}
+
+Json use_json(const CapabilityUse& u) {
+  Json json = {{"id", u.id},   {"syscall", u.syscall}, {"object", u.object},
+               {"exe", u.exe}, {"uid", u.uid},         {"granted", u.granted}};
+  put_optional(json, "owner", u.owner);
+  put_optional(json, "ownerGid", u.owner_gid);
+  return json;
+}
+
+Json capability_json(const CapabilityFact& c) {
+  Json uses = Json::array();
+  for (const CapabilityUse& u : c.uses) uses.push_back(use_json(u));
+  return phases_json({{"name", c.name},
+                      {"granted", c.granted},
+                      {"refused", c.refused},
+                      {"advisory", c.advisory},
+                      {"uses", uses}},
+                     c.phase, c.serve);
+}
+
+CapabilityFact read_capability(const Json& j) {
+  CapabilityFact c;
+  c.name = j.at("name");
+  c.granted = j.at("granted");
+  c.refused = j.at("refused");
+  c.advisory = j.at("advisory");
+  c.phase = phase_of(j.value("first", "pull"));
+  c.serve = j.value("phase", "pull") == "serve";
+  for (const Json& u : j.at("uses")) {
+    CapabilityUse use{u.at("id"),  u.at("syscall"), u.at("object"),
+                      u.at("exe"), u.at("uid"),     u.value("granted", true)};
+    use.owner = get_optional<uint32_t>(u, "owner");
+    use.owner_gid = get_optional<uint32_t>(u, "ownerGid");
+    c.uses.push_back(use);
+  }
+  return c;
+}
+
+Json file_json(const FileFact& f) {
+  Json json = {{"id", f.id},      {"path", f.path}, {"ops", f.ops},
+               {"exe", f.exe},    {"uid", f.uid},   {"phase", to_string(f.phase)},
+               {"count", f.count}};
+  put_optional(json, "errno", f.error);
+  put_optional(json, "owner", f.owner);
+  put_optional(json, "ownerGid", f.owner_gid);
+  return json;
+}
+
+FileFact read_file_fact(const Json& j) {
+  FileFact f;
+  f.id = j.value("id", "");
+  f.path = j.at("path");
+  f.ops = j.at("ops").get<std::vector<std::string>>();
+  f.error = get_optional<std::string>(j, "errno");
+  f.exe = j.value("exe", "");
+  f.uid = j.value("uid", uint32_t{0});
+  f.phase = phase_of(j.value("phase", "pull"));
+  f.owner = get_optional<uint32_t>(j, "owner");
+  f.owner_gid = get_optional<uint32_t>(j, "ownerGid");
+  f.count = j.value("count", uint64_t{1});
+  return f;
+}
+
+Json egress_json(const EgressFact& e) {
+  Json json = {{"id", e.id},           {"destination", e.destination},
+               {"port", e.port},       {"protocol", e.protocol},
+               {"name", e.name},       {"attempts", e.attempts},
+               {"outcome", e.outcome}, {"phase", to_string(e.phase)}};
+  put_optional(json, "periodMs", e.period_ms);
+  return json;
+}
+
+EgressFact read_egress(const Json& j) {
+  EgressFact e;
+  e.id = j.value("id", "");
+  e.destination = j.at("destination");
+  e.port = j.at("port");
+  e.protocol = j.at("protocol");
+  e.name = j.value("name", "");
+  e.attempts = j.at("attempts");
+  e.outcome = j.at("outcome");
+  e.phase = phase_of(j.value("phase", "pull"));
+  e.period_ms = get_optional<uint64_t>(j, "periodMs");
+  return e;
+}
+
+template <typename T, typename F>
+Json list(const std::vector<T>& items, F&& one) {
+  Json out = Json::array();
+  for (const T& item : items) out.push_back(one(item));
+  return out;
+}
+
+template <typename T, typename F>
+void read_list(const Json& json, const char* key, std::vector<T>& into, F&& one) {
+  auto it = json.find(key);
+  if (it == json.end()) return;
+  for (const Json& item : *it) into.push_back(one(item));
+}
+
+Evidence read_evidence(const Json& json) {
+  Evidence e;
+  e.coverage = json.at("coverage") == "entry" ? Coverage::kEntry : Coverage::kAttached;
+  e.capability_hook = json.at("recorder").value("capabilities", "");
+  e.ready = get_optional<std::string>(json, "ready").value_or("");
+  read_list(json, "syscalls", e.syscalls, [](const Json& j) {
+    SyscallFact s{j.at("name"), j.at("count"), j.value("refused", uint64_t{0})};
+    s.phase = phase_of(j.value("first", "pull"));
+    s.serve = j.value("phase", "pull") == "serve";
+    return s;
+  });
+  e.runtime_syscalls = json.value("runtimeSyscalls", std::vector<std::string>{});
+  read_list(json, "capabilities", e.capabilities, read_capability);
+  read_list(json, "files", e.files, read_file_fact);
+  read_list(json, "listeners", e.listeners, [](const Json& j) {
+    return ListenerFact{j.at("port"), j.at("protocol"), j.at("address"), j.value("speaks", ""),
+                        j.value("role", "unknown")};
+  });
+  read_list(json, "egress", e.egress, read_egress);
+  read_list(json, "dns", e.dns, [](const Json& j) {
+    return DnsFact{j.at("name"), j.at("type"), j.at("count")};
+  });
+  read_list(json, "ioUring", e.io_uring, [](const Json& j) {
+    return IoUringFact{j.at("opcode"), j.at("object"), j.at("count")};
+  });
+  read_list(json, "execs", e.execs, [](const Json& j) {
+    return ExecFact{j.at("path"), j.at("count"), get_optional<std::string>(j, "errno")};
+  });
+  const Json& peaks = json.at("peaks");
+  e.peaks = {peaks.value("tasks", uint64_t{0}), peaks.value("memoryBytes", uint64_t{0}),
+             peaks.value("shmBytes", uint64_t{0}), peaks.value("openFiles", uint64_t{0})};
+  if (auto log = json.find("log"); log != json.end()) {
+    e.log.bytes_per_second = log->value("bytesPerSecond", 0.0);
+    read_list(*log, "repeated", e.log.repeated, [](const Json& j) {
+      return LogFact::Line{j.at("line"), j.at("count")};
+    });
+  }
+  const Json& loss = json.at("loss");
+  e.loss = {loss.at("events"), loss.at("maps").get<std::vector<std::string>>()};
+  return e;
+}
+
+}  // namespace
+
+std::string_view to_string(Phase phase) {
+  return phase == Phase::kServe ? "serve" : "pull";
+}
+
+Result<Phase> parse_phase(std::string_view text) {
+  if (text == "serve") return Phase::kServe;
+  if (text == "pull") return Phase::kPull;
+  return fail(ErrorKind::kUnread, "'" + std::string(text) + "' is not a phase: pull or serve");
+}
+
+Json to_json(const Evidence& e) {
+  Json json = {{"schema", kSchema},
+               {"coverage", e.coverage == Coverage::kEntry ? "entry" : "attached"},
+               {"recorder", {{"capabilities", e.capability_hook}}},
+               {"ready", e.ready.empty() ? Json(nullptr) : Json(e.ready)},
+               {"runtimeSyscalls", e.runtime_syscalls}};
+  json["syscalls"] = list(e.syscalls, [](const SyscallFact& s) {
+    return phases_json({{"name", s.name}, {"count", s.count}, {"refused", s.refused}}, s.phase,
+                       s.serve);
+  });
+  json["capabilities"] = list(e.capabilities, capability_json);
+  json["files"] = list(e.files, file_json);
+  json["listeners"] = list(e.listeners, [](const ListenerFact& l) {
+    return Json{{"port", l.port},
+                {"protocol", l.protocol},
+                {"address", l.address},
+                {"speaks", l.speaks},
+                {"role", l.role}};
+  });
+  json["egress"] = list(e.egress, egress_json);
+  json["dns"] = list(e.dns, [](const DnsFact& d) {
+    return Json{{"name", d.name}, {"type", d.type}, {"count", d.count}};
+  });
+  json["ioUring"] = list(e.io_uring, [](const IoUringFact& u) {
+    return Json{{"opcode", u.opcode}, {"object", u.object}, {"count", u.count}};
+  });
+  json["execs"] = list(e.execs, [](const ExecFact& x) {
+    Json j = {{"path", x.path}, {"count", x.count}};
+    put_optional(j, "errno", x.error);
+    return j;
+  });
+  json["peaks"] = {{"tasks", e.peaks.tasks},
+                   {"memoryBytes", e.peaks.memory_bytes},
+                   {"shmBytes", e.peaks.shm_bytes},
+                   {"openFiles", e.peaks.open_files}};
+  json["log"] = {{"bytesPerSecond", e.log.bytes_per_second},
+                 {"repeated", list(e.log.repeated, [](const LogFact::Line& l) {
+                    return Json{{"line", l.line}, {"count", l.count}};
+                  })}};
+  json["loss"] = {{"events", e.loss.events}, {"maps", e.loss.maps}};
+  return json;
+}
+
+Result<Evidence> evidence_from_json(const Json& json, const std::string& what) {
+  std::string schema = json.is_object() ? json.value("schema", "") : "";
+  if (schema != kSchema) {
+    return fail(ErrorKind::kUnread,
+                what + ": expected schema " + kSchema + ", found '" + schema + "'");
+  }
+  return base::read_json(what, [&] { return read_evidence(json); });
+}
+
+}  // namespace pare::evidence

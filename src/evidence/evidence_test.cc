@@ -1,0 +1,48 @@
+#include "evidence/evidence.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+
+namespace pare::evidence {
+
+using base::Json;
+
+TEST(EvidenceJson, RoundTripsToTheByte) {
+  Evidence e;
+  e.ready = "2026-01-01T00:00:00Z";
+  e.syscalls = {{"read", 3, 0, Phase::kPull, true}, {"mount", 0, 2, Phase::kPull, false}};
+  e.capabilities = {{"CHOWN",
+                     2,
+                     0,
+                     false,
+                     Phase::kPull,
+                     false,
+                     {{"e12", "fchownat", "/data", "/bin/server", 0, true, 1000, 1000}}}};
+  e.files = {{"e3", "/cache/x", {"create", "write"}, "EROFS", "/bin/server", 0, Phase::kServe}};
+  e.listeners = {{8000, "tcp", "0.0.0.0", "openai", "inference"}};
+  e.egress = {{"e40", "203.0.113.9", 443, "tcp", "telemetry.vendor.test", 50, "unreachable",
+               Phase::kServe, 200}};
+  e.dns = {{"telemetry.vendor.test", "A", 50}};
+  e.io_uring = {{"OPENAT", "/data/x", 1}};
+  e.execs = {{"/bin/server", 1, std::nullopt}};
+  e.peaks = {12, 1, 2, 9};
+  e.log = {10, {{"retrying", 300}}};
+  e.loss = {4, {"files"}};
+  Json json = to_json(e);
+  auto back = evidence_from_json(json, "evidence.json");
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(to_json(*back).dump(), json.dump());
+  EXPECT_TRUE(back->loss.any());
+}
+
+TEST(EvidenceJson, RefusesOtherSchemasAndWrongTypes) {
+  EXPECT_EQ(evidence_from_json(Json{{"schema", "x"}}, "f").error().kind, ErrorKind::kUnread);
+  Json json = to_json(Evidence{});
+  json["peaks"] = 3;
+  auto bad = evidence_from_json(json, "evidence.json");
+  ASSERT_FALSE(bad);
+  EXPECT_NE(bad.error().message.find("evidence.json"), std::string::npos);
+}
+
+}  // namespace pare::evidence
