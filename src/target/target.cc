@@ -39,11 +39,17 @@ privilege::CapabilitySet asked_capabilities(const Target& target,
   return set;
 }
 
+bool asks_exec(const std::string& tmpfs_options) {
+  std::vector<std::string> words = base::split(tmpfs_options, ',');
+  return std::find(words.begin(), words.end(), "exec") != words.end();
+}
+
 std::vector<std::string> asked_host_namespaces(const Target& target) {
   std::vector<std::string> out;
   if (target.host_ipc) out.emplace_back("ipc");
   if (target.network == "host") out.emplace_back("network");
   if (target.host_pid) out.emplace_back("pid");
+  if (target.host_uts) out.emplace_back("uts");
   return out;
 }
 
@@ -71,7 +77,9 @@ privilege::Policy asked_policy(const Target& target, const privilege::Platform& 
   for (const std::string& path : target.tmpfs) {
     privilege::Writable writable;
     writable.path = path;
-    writable.exec = platform.tmpfs_exec;
+    auto options = target.tmpfs_options.find(path);
+    writable.exec = platform.tmpfs_exec ||
+                    (options != target.tmpfs_options.end() && asks_exec(options->second));
     policy.writable.push_back(writable);
   }
   for (const Volume& volume : target.volumes) {
@@ -171,6 +179,12 @@ static Json ports_json(const std::vector<PublishedPort>& ports) {
   return list;
 }
 
+static Json kept_json(const std::vector<KeptOption>& kept) {
+  Json list = Json::array();
+  for (const KeptOption& k : kept) list.push_back({{"option", k.option}, {"value", k.value}});
+  return list;
+}
+
 Json to_json(const Target& target, const privilege::Policy& asked) {
   Json json = {
       {"kind", target.kind == Kind::kImage ? "image" : "rootfs"},
@@ -190,6 +204,8 @@ Json to_json(const Target& target, const privilege::Policy& asked) {
       {"gpus", target.gpus},
       {"init", target.init},
       {"network", target.network},
+      {"runtime", target.runtime},
+      {"kept", kept_json(target.kept)},
       {"written", target.written},
   };
   json["asked"] = privilege::to_json(asked);
@@ -227,6 +243,10 @@ static Target read_target(const Json& json) {
   t.gpus = json.value("gpus", "");
   t.init = json.value("init", false);
   t.network = json.value("network", "");
+  t.runtime = json.value("runtime", "");
+  for (const Json& k : json.value("kept", Json::array())) {
+    t.kept.push_back({k.at("option"), k.at("value")});
+  }
   t.written = json.value("written", std::vector<std::string>{});
   return t;
 }

@@ -60,8 +60,16 @@ struct ImageFacts {
   std::vector<EnvVar> env;
   std::string user;  // USER, as written
   std::string workdir;
-  std::vector<std::string> volumes;  // VOLUME paths
+  std::vector<std::string> volumes;        // VOLUME paths
+  std::vector<std::string> exposed_ports;  // EXPOSE, "8000/tcp"
   std::vector<PasswdEntry> passwd;
+};
+
+// An option that grants nothing ("--memory" "8g"): engines that know it apply it as written, and
+// emitters for the same platform repeat it.
+struct KeptOption {
+  std::string option;  // long form, with its dashes
+  std::string value;   // "true" for a flag
 };
 
 struct Target {
@@ -75,9 +83,13 @@ struct Target {
   std::string workdir;
   std::string user;  // "uid[:gid]" or names; empty: the image's
   std::vector<uint32_t> group_add;
+  std::vector<std::string> group_add_names;  // looked up in the image's /etc/group by resolve
   std::vector<Volume> volumes;
-  std::vector<std::string> tmpfs;  // paths asked as tmpfs
+  std::vector<std::string> tmpfs;                    // paths asked as tmpfs
+  std::map<std::string, std::string> tmpfs_options;  // by path, as in "exec,size=64m", if any
   std::vector<PublishedPort> ports;
+  std::vector<std::string> expose;  // --expose, "8000/tcp"; published when publish_all
+  bool publish_all = false;         // resolve adds the image's exposed ports to `ports`
   std::optional<privilege::CapabilitySet> capabilities;  // --asked; nullopt: platform's default
   std::vector<std::string> cap_add, cap_drop;
   bool privileged = false;
@@ -86,7 +98,8 @@ struct Target {
   bool seccomp_unconfined = false;
   std::string seccomp_file;  // --security-opt seccomp=FILE
   std::string network = "";  // "", "bridge", "none", "host", or a network's name
-  bool host_pid = false, host_ipc = false;
+  bool host_pid = false, host_ipc = false, host_uts = false;
+  std::vector<std::string> lsm_options;  // "apparmor=...", "label=...": applied in every trial
   std::vector<std::string> devices;
   std::string gpus;  // --gpus value; empty: none
   std::optional<uint64_t> shm_bytes;
@@ -94,7 +107,10 @@ struct Target {
   std::vector<Ulimit> ulimits;
   std::map<std::string, std::string> sysctls;
   bool init = false;
-  std::vector<std::string> written;  // the words that the user wrote, for reports
+  bool tty = false, open_stdin = false;
+  std::string runtime;  // --runtime, e.g. "nvidia"; empty: the engine's default
+  std::vector<KeptOption> kept;
+  std::vector<std::string> written;  // the words that the user wrote, secrets masked; for reports
 
   ImageFacts facts;
   // Resolved (Engine::resolve): argv that execve gets, numeric user.
