@@ -152,6 +152,8 @@ Evidence read_evidence(const Json& json) {
   const Json& peaks = json.at("peaks");
   e.peaks = {peaks.value("tasks", uint64_t{0}), peaks.value("memoryBytes", uint64_t{0}),
              peaks.value("shmBytes", uint64_t{0}), peaks.value("openFiles", uint64_t{0})};
+  read_list(json, "areas", e.areas,
+            [](const Json& j) { return AreaFact{j.at("path"), j.at("peakBytes")}; });
   if (auto log = json.find("log"); log != json.end()) {
     e.log.bytes_per_second = log->value("bytesPerSecond", 0.0);
     read_list(*log, "repeated", e.log.repeated, [](const Json& j) {
@@ -210,6 +212,9 @@ Json to_json(const Evidence& e) {
                    {"memoryBytes", e.peaks.memory_bytes},
                    {"shmBytes", e.peaks.shm_bytes},
                    {"openFiles", e.peaks.open_files}};
+  json["areas"] = list(e.areas, [](const AreaFact& a) {
+    return Json{{"path", a.path}, {"peakBytes", a.peak_bytes}};
+  });
   json["log"] = {{"bytesPerSecond", e.log.bytes_per_second},
                  {"repeated", list(e.log.repeated, [](const LogFact::Line& l) {
                     return Json{{"line", l.line}, {"count", l.count}};

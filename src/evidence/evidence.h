@@ -99,6 +99,12 @@ struct Peaks {
   uint64_t tasks = 0, memory_bytes = 0, shm_bytes = 0, open_files = 0;
 };
 
+// How full a writable path became.
+struct AreaFact {
+  std::string path;
+  uint64_t peak_bytes = 0;
+};
+
 struct LogFact {
   struct Line {
     std::string line;
@@ -128,6 +134,7 @@ struct Evidence {
   std::vector<IoUringFact> io_uring;
   std::vector<ExecFact> execs;
   Peaks peaks;
+  std::vector<AreaFact> areas;
   LogFact log;
   Loss loss;
 };

@@ -27,6 +27,7 @@ TEST(EvidenceJson, RoundTripsToTheByte) {
   e.io_uring = {{"OPENAT", "/data/x", 1}};
   e.execs = {{"/bin/server", 1, std::nullopt}};
   e.peaks = {12, 1, 2, 9};
+  e.areas = {{"/tmp", 4096}};
   e.log = {10, {{"retrying", 300}}};
   e.loss = {4, {"files"}};
   Json json = to_json(e);

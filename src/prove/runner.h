@@ -9,6 +9,7 @@
 #include "evidence/evidence.h"
 #include "privilege/policy.h"
 #include "privilege/privilege.h"
+#include "verdict/verdict.h"
 
 namespace pare::prove {
 
@@ -46,6 +47,10 @@ class TrialRunner {
   virtual ~TrialRunner() = default;
   // An Error is ours (the engine broke, the disk is full) and ends the search.
   virtual Result<Outcome> run(const Request& request) = 0;
+  // The checks, and the ports that they speak to; known once the first trial has run (they may have
+  // been chosen in it).
+  virtual std::vector<verdict::CheckEntry> checks() const = 0;
+  virtual std::vector<uint16_t> check_ports() const = 0;
 };
 
 }  // namespace pare::prove
