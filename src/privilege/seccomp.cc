@@ -106,13 +106,13 @@ const std::vector<std::string>& runtime_syscalls(bool no_new_privileges) {
   // is the Go runtime's on that thread: waking others (futex), growing its heap (mmap, munmap),
   // signals that preempt it (rt_sigreturn, rt_sigprocmask), a collection's netpoll (epoll_pwait:
   // its failure is fatal). What Go ignores the failure of (madvise, sched_yield, nanosleep,
-  // epoll_ctl) is left out. newfstatat, readlinkat and fcntl: how runc 1.2 and later reopen the
-  // fifo and list descriptors.
+  // epoll_ctl) is left out. statx, fstat, readlinkat and fcntl: how runc 1.3 reopens the fifo
+  // through a /proc that it has verified; it does not start where statx answers ENOSYS.
   static const std::vector<std::string> kLate = {
       "close",      "epoll_pwait",    "execve",       "fcntl",  "fstat",
       "fstatfs",    "futex",          "getdents64",   "getpid", "gettid",
       "mmap",       "munmap",         "newfstatat",   "openat", "read",
-      "readlinkat", "rt_sigprocmask", "rt_sigreturn", "write",
+      "readlinkat", "rt_sigprocmask", "rt_sigreturn", "statx",  "write",
   };
   // Without it loading a filter needs CAP_SYS_ADMIN, so it is loaded before the capabilities are
   // dropped: bounding set, user and groups, working directory and program look-up come after it.
