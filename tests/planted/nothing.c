@@ -1,0 +1,6 @@
+// Needs nothing at all.
+#include "planted.h"
+
+int main(void) {
+  return serve(&(struct plan){0});
+}
