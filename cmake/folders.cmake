@@ -56,6 +56,7 @@ pare_folder(base LINK fmt::fmt nlohmann_json::nlohmann_json tl::expected
 pare_folder(sys LINK pare_base)
 pare_folder(privilege LINK pare_base PkgConfig::SECCOMP)
 pare_folder(target LINK pare_privilege PkgConfig::FYAML)
+include(servers)
 pare_folder(evidence LINK pare_privilege)
 pare_folder(verdict LINK pare_evidence pare_target)
 pare_folder(prove LINK ${NOUNS})
