@@ -92,6 +92,12 @@ Policy read_policy(const Json& json) {
 
 }  // namespace
 
+uint64_t tmpfs_bytes(const Writable& writable) {
+  constexpr uint64_t kMiB = uint64_t{1} << 20, kLeast = 16;
+  if (writable.peak_bytes == 0) return 0;
+  return std::max(kLeast, (2 * writable.peak_bytes + kMiB - 1) / kMiB) * kMiB;
+}
+
 std::string_view to_string(Refusal refusal) {
   for (const auto& [kind, name] : kRefusals) {
     if (kind == refusal) return name;

@@ -32,6 +32,10 @@ struct Writable {
   bool operator==(const Writable&) const = default;
 };
 
+// What a tmpfs for it is limited to: twice the peak in whole MiB, at least 16 MiB. 0 (no limit but
+// the platform's) when no peak is known.
+uint64_t tmpfs_bytes(const Writable& writable);
+
 struct VolumeAccess {
   std::string path;
   bool writable = false;

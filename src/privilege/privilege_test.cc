@@ -71,6 +71,16 @@ TEST(Policy, JsonRoundTrips) {
   EXPECT_FALSE(policy_from_json(base::Json::object()));
 }
 
+TEST(Policy, ATmpfsHoldsTwiceItsPeakAndSixteenMebibytesAtLeast) {
+  constexpr uint64_t kMiB = 1 << 20;
+  Writable writable;
+  EXPECT_EQ(tmpfs_bytes(writable), 0U);
+  writable.peak_bytes = 1;
+  EXPECT_EQ(tmpfs_bytes(writable), 16 * kMiB);
+  writable.peak_bytes = 10 * kMiB + 1;
+  EXPECT_EQ(tmpfs_bytes(writable), 21 * kMiB);
+}
+
 TEST(Platforms, DockerGivesItsFourteenAndPortsKubernetesDoesNot) {
   auto docker = find_platform("docker").value();
   auto kubernetes = find_platform("kubernetes").value();
