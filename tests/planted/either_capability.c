@@ -1,4 +1,5 @@
-// Either CAP_NET_RAW or CAP_SYS_CHROOT will do; the less dangerous one should stay.
+// Either CAP_NET_RAW or CAP_SYS_CHROOT will do: the less dangerous one, SYS_CHROOT, is what should
+// stay.
 #include "planted.h"
 
 static int infer(int number, char* body) {

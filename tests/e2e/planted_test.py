@@ -1,0 +1,209 @@
+#!/usr/bin/python3
+"""Every verdict of every planted server is exactly as planted (tests/planted/truth.json).
+
+    planted_test.py [NAME[/PLATFORM]...]      only these servers
+"""
+import collections
+import concurrent.futures
+import json
+import os
+import re
+import sys
+import unittest
+
+import harness
+
+TRUTH = json.loads((harness.SOURCE / "tests/planted/truth.json").read_text())
+PLATFORMS = ("kubernetes", "docker")
+# Judged for every server, whether truth.json names them or not.
+ALWAYS = ["user/root", "escalation/new-privileges", "rootfs/write"] + [
+    "capability/" + name for name in (
+        "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD "
+        "AUDIT_WRITE SETFCAP").split()]
+# Privileges on these axes are "unneeded" where truth.json does not say otherwise.
+JUDGED = ("user", "escalation", "capability", "rootfs", "volume-write", "egress")
+
+Difference = collections.namedtuple("Difference", "what expected actual")
+
+
+def expectation(server, platform):
+    """The server's row with what is different on `platform` laid over it."""
+    row = {"exit": 0, "verdicts": {}, "policy": {}, **server}
+    over = server.get(platform, {})
+    for field in ("verdicts", "policy"):
+        row[field] = {**row[field], **over.get(field, {})}
+    return {**row, **{k: v for k, v in over.items() if k not in ("verdicts", "policy")}}
+
+
+def as_row(expected):
+    if isinstance(expected, dict):
+        return expected
+    return {"verdict": expected}
+
+
+def any_of(value):
+    return value if isinstance(value, list) else [value]
+
+
+def needs(row, privilege):
+    """True, False, or None where truth.json allows either."""
+    kinds = set(any_of(as_row(row["verdicts"].get(privilege, "unneeded"))["verdict"]))
+    return True if kinds == {"needed"} else None if "needed" in kinds else False
+
+
+def compare_verdicts(row, verdicts):
+    wanted = {name: as_row(v) for name, v in row["verdicts"].items()}
+    for name in ALWAYS + [v["privilege"] for v in verdicts if v["axis"] in JUDGED]:
+        wanted.setdefault(name, {"verdict": "unneeded"})
+    for name, want in wanted.items():
+        found = [v for v in verdicts
+                 if v["privilege"] == name and want.get("phase") in (None, v["phase"])]
+        allowed = any_of(want["verdict"]) + (["unproven"] if row.get("flaky") else [])
+        if not found:
+            if want.get("phase") is None and not row.get("flaky"):
+                yield Difference(name, "/".join(allowed), "no verdict")
+            continue
+        for verdict in found:
+            if name.startswith("egress/") and verdict["phase"] == "pull" and "phase" in want:
+                continue
+            if verdict["verdict"] not in allowed:
+                yield Difference(name, "/".join(allowed), f"{verdict['verdict']}: {verdict['because']}")
+            for flag in ("used", "tolerated"):
+                if flag in want and verdict[flag] != want[flag]:
+                    yield Difference(f"{name} {flag}", want[flag], verdict[flag])
+            if verdict["verdict"] == "fixable" and want.get("fix", "") not in json.dumps(verdict["fix"]):
+                yield Difference(f"{name} fix", want["fix"], json.dumps(verdict["fix"]))
+
+
+def compare_policy(row, policy):
+    def differ(what, expected, actual):
+        if expected is not None and expected != actual:
+            yield Difference(what, expected, actual)
+
+    plan = row["policy"]
+    uid = policy["user"]["uid"]
+    if needs(row, "user/root") is not None:
+        yield from differ("policy root", needs(row, "user/root"), uid == 0)
+    yield from differ("policy uid", plan.get("uid"), uid)
+    capabilities = {name.split("/")[1]: needs(row, name)
+                    for name in row["verdicts"] if name.startswith("capability/")}
+    if None not in capabilities.values():
+        yield from differ("policy capabilities", sorted(n for n, need in capabilities.items() if need),
+                          sorted(policy["capabilities"]))
+    if needs(row, "escalation/new-privileges") is not None:
+        yield from differ("policy noNewPrivileges", not needs(row, "escalation/new-privileges"), policy["noNewPrivileges"])
+    yield from differ("policy rootfs", plan.get("rootfs", "ro"), policy["rootfs"])
+    yield from differ("policy writable", plan.get("writable", []), [w["path"] for w in policy["writable"]])
+    yield from differ("policy writable count", plan.get("writables"), len(policy["writable"]))
+    for path in plan.get("exec", []):
+        yield from differ(f"policy exec {path}", True, any(w["path"] == path and w.get("exec") for w in policy["writable"]))
+    for path in plan.get("copyUp", []):
+        yield from differ(f"policy copyUp {path}", True, any(w["path"] == path and w.get("copyUp") for w in policy["writable"]))
+    yield from differ("policy ports", plan.get("ports", [8000]), [p["port"] for p in policy["ports"]])
+    yield from differ("policy egress", bool(plan.get("egress")), bool(policy["egress"]))
+    for volume in policy["volumes"]:
+        if (need := needs(row, "volume-write:" + volume["path"])) is not None:
+            yield from differ("policy " + volume["path"], "rw" if need else "ro", volume["mode"])
+
+
+def compare(row, run, proof):
+    if run.code not in any_of(row["exit"]):
+        yield Difference("exit code", row["exit"], f"{run.code}: {run.err.strip()[-300:]}")
+        return
+    if run.code in (2, 3, 4, 5):
+        return
+    if proof is None:
+        yield Difference("proof.json", "written", "absent")
+        return
+    if run.code == 0:
+        yield from (Difference(f, True, proof[f]) for f in ("confirmed", "minimal") if proof[f] is not True)
+    yield from compare_verdicts(row, proof["verdicts"])
+    if not row.get("flaky"):
+        yield from compare_policy(row, proof["policy"])
+    text = json.dumps([proof["assumptions"], proof["findings"], [v["because"] for v in proof["verdicts"]]])
+    if not re.search(row.get("mentions", ""), text):
+        yield Difference("mentions", row["mentions"], text[:300])
+    for finding in row.get("findings", []):
+        if not any(f["id"] == finding for f in proof["findings"]):
+            yield Difference("finding", finding, [f["id"] for f in proof["findings"]])
+    if proof["loss"] != {"events": 0, "maps": []}:
+        yield Difference("loss", "none", proof["loss"])
+
+
+class Prover(harness.Ground):
+    """Proves one server; no test of its own."""
+
+    def runTest(self):
+        pass
+
+    def judge(self, server, platform):
+        row = expectation(server, platform)
+        root = self.root(server["name"], server.get("root"))
+        options = list(row.get("options", []))
+        for number, volume in enumerate(row.get("volumes", [])):
+            source = harness.make_volume(self.dir / f"volume{number}", volume)
+            options += ["--volume", f"{source}:{volume['path']}"]
+        argv = ["/" + server["name"], *row.get("args", [])]
+        checks = row.get("checks", TRUTH["checks"])
+        if not row.get("network"):
+            run, proof = self.prove(root, argv, *options, checks=checks, platform=platform)
+        else:
+            with harness.network(self.dir) as netns:
+                run, proof = self.prove(root, argv, *options, checks=checks, platform=platform, netns=netns)
+        return list(compare(row, run, proof)), run, proof
+
+
+def judge(server, platform):
+    prover = Prover()
+    try:
+        prover.setUp()
+        return prover.judge(server, platform)
+    finally:
+        prover.doCleanups()
+
+
+def score(judged):
+    """(precision, recall) of "needed or fixable" over every privilege whose truth is one or the other."""
+    right = claimed = true = 0
+    for row, proof in judged:
+        for verdict in (proof or {}).get("verdicts", []):
+            kinds = set(any_of(as_row(row["verdicts"].get(verdict["privilege"], "unneeded"))["verdict"]))
+            if verdict["axis"] not in JUDGED or (kinds & {"unneeded"} and kinds & {"needed", "fixable"}):
+                continue
+            need, claim = not kinds & {"unneeded"}, verdict["verdict"] in ("needed", "fixable")
+            right, claimed, true = right + (need and claim), claimed + claim, true + need
+    return right / max(claimed, 1), right / max(true, 1)
+
+
+class Planted(unittest.TestCase):
+    only = []
+
+    def test_every_verdict_is_as_planted(self):
+        if os.geteuid() != 0:
+            harness.cannot(self, "containers need root")
+        jobs = [(s, p) for s in TRUTH["servers"] for p in PLATFORMS
+                if not self.only or {s["name"], f"{s['name']}/{p}"} & set(self.only)]
+        self.assertTrue(jobs, f"no planted server is named {self.only}")
+        judged = []
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for (server, platform), outcome in zip(jobs, pool.map(lambda job: judge(*job), jobs)):
+                with self.subTest(server=server["name"], platform=platform):
+                    differences, run, proof = outcome
+                    judged.append((expectation(server, platform), proof))
+                    starts = sum(t["starts"] for t in (proof or {}).get("trials", []))
+                    print(f"{server['name']:20} {platform:10} exit {run.code} {starts:3} starts {run.seconds:5.1f} s  "
+                          + ("NOT as planted" if differences else "as planted"), flush=True)
+                    self.assertFalse(differences, f"\n{table(differences)}\n{run}")
+        precision, recall = score(judged)
+        print(f"{len(jobs)} proofs: precision {precision:.3f}, recall {recall:.3f}")
+
+
+def table(differences):
+    rows = [("what", "expected", "actual")] + [tuple(map(str, d)) for d in differences]
+    widths = [max(len(r[i]) for r in rows) for i in range(2)]
+    return "\n".join(f"  {r[0]:{widths[0]}}  {r[1]:{widths[1]}}  {r[2]}" for r in rows)
+
+
+if __name__ == "__main__":
+    Planted.only = [a for a in sys.argv[1:] if not a.startswith("-")]
+    sys.exit(unittest.main(defaultTest="Planted", argv=[sys.argv[0]] + [a for a in sys.argv[1:] if a.startswith("-")]))
