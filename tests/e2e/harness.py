@@ -159,6 +159,30 @@ def network(directory):
             subprocess.run(["ip", "netns", "del", namespace], check=False, stderr=subprocess.DEVNULL)
 
 
+class DockerDaemon:
+    """A Docker daemon on its own root, socket and bridge, for all tests of a class."""
+
+    TOOL = SUPPORT / "dockerd"
+
+    def __init__(self):
+        # Short: its sockets have to fit into sun_path.
+        self.directory = tempfile.mkdtemp(prefix="pare-d-")
+        started = subprocess.run([self.TOOL, "start", self.directory], stdout=subprocess.PIPE, text=True, check=False)
+        self.socket = started.stdout.strip()
+        self.runs = started.returncode == 0
+
+    def stop(self):
+        subprocess.run([self.TOOL, "stop", self.directory], check=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def load(self, name, root, *changes):
+        subprocess.run([self.TOOL, "import", self.directory, name, root, *changes], check=True)
+
+    def containers(self):
+        listed = subprocess.run(["docker", "-H", f"unix://{self.socket}", "ps", "-aq"], capture_output=True, text=True, check=True)
+        return listed.stdout.split()
+
+
 def mounts_below(directory):
     found = []
     with open("/proc/self/mountinfo") as lines:

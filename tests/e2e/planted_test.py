@@ -5,6 +5,7 @@
 """
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
@@ -136,28 +137,43 @@ class Prover(harness.Ground):
     def runTest(self):
         pass
 
+    def prepare(self, server, row):
+        """The root file system, [(host directory, path in the container)], argv."""
+        volumes = [(harness.make_volume(self.dir / f"volume{n}", v), v["path"]) for n, v in enumerate(row.get("volumes", []))]
+        return self.root(server["name"], server.get("root")), volumes, ["/" + server["name"], *row.get("args", [])]
+
     def judge(self, server, platform):
         row = expectation(server, platform)
-        root = self.root(server["name"], server.get("root"))
+        root, volumes, argv = self.prepare(server, row)
         options = list(row.get("options", []))
-        for number, volume in enumerate(row.get("volumes", [])):
-            source = harness.make_volume(self.dir / f"volume{number}", volume)
-            options += ["--volume", f"{source}:{volume['path']}"]
-        argv = ["/" + server["name"], *row.get("args", [])]
-        checks = row.get("checks", TRUTH["checks"])
-        if not row.get("network"):
-            run, proof = self.prove(root, argv, *options, checks=checks, platform=platform)
-        else:
-            with harness.network(self.dir) as netns:
-                run, proof = self.prove(root, argv, *options, checks=checks, platform=platform, netns=netns)
+        for source, path in volumes:
+            options += ["--volume", f"{source}:{path}"]
+        with harness.network(self.dir) if row.get("network") else contextlib.nullcontext() as netns:
+            run, proof = self.prove(root, argv, *options, checks=row.get("checks", TRUTH["checks"]), platform=platform, netns=netns)
         return list(compare(row, run, proof)), run, proof
 
+    def judge_by_docker(self, server, platform, daemon):
+        row = expectation(server, platform)
+        root, volumes, argv = self.prepare(server, row)
+        image = f"planted-{server['name'].replace('_', '-')}:{platform}"
+        daemon.load(image, root)
+        line, out = ["docker", "run", "--rm", "--network", "none"], self.dir / "out"
+        for source, path in volumes:
+            line += ["-v", f"{source}:{path}"]
+        words = ["prove", "--for", platform, "-o", out, "--json"]
+        for check in row.get("checks", TRUTH["checks"]):
+            words += ["--check", check]
+        run = self.pare(*words, *row.get("options", []), "--", *line, image, *argv,
+                        env=self.environment(DOCKER_HOST=f"unix://{daemon.socket}"))
+        path = out / "proof.json"
+        return list(compare(row, run, json.loads(path.read_text()) if path.exists() else None)), run
 
-def judge(server, platform):
+
+def judge(server, platform, daemon=None):
     prover = Prover()
     try:
         prover.setUp()
-        return prover.judge(server, platform)
+        return prover.judge_by_docker(server, platform, daemon) if daemon else prover.judge(server, platform)
     finally:
         prover.doCleanups()
 
