@@ -58,7 +58,11 @@ def refused(root, table, path, folder, included):
     if ".." in parts:
         return "write the path from src/ on"
     if len(parts) == 1:
-        return None if (path.parent / included).exists() else "no such file beside it; write folder/file.h"
+        return (
+            None
+            if (path.parent / included).exists()
+            else "no such file beside it; write folder/file.h"
+        )
     if parts[0] not in table:
         return f"{parts[0]}/ has no row in ARCHITECTURE.md's table"
     if parts[0] not in table[folder]:
@@ -79,9 +83,14 @@ class Tree(unittest.TestCase):
 class Rule(unittest.TestCase):
     """The rule on a small tree, so that it is known to fail where it should."""
 
-    TABLE = ("| folder | purpose | may use |\n|---|---|---|\n| `base/` | x | - |\n| `sys/` | x | base |\n"
-             "| `privilege/` | x | base |\n| `target/` | x | privilege |\n| `evidence/` | x | privilege |\n"
-             "| `verdict/` | x | nouns |\n| `prove/` | a, b | nouns |\n| `record/` | x | nouns, sys |\n| `cli/` | x | all |\n")
+    TABLE = (
+        "| folder | purpose | may use |\n|---|---|---|\n"
+        "| `base/` | x | - |\n| `sys/` | x | base |\n"
+        "| `privilege/` | x | base |\n| `target/` | x | privilege |\n"
+        "| `evidence/` | x | privilege |\n"
+        "| `verdict/` | x | nouns |\n| `prove/` | a, b | nouns |\n"
+        "| `record/` | x | nouns, sys |\n| `cli/` | x | all |\n"
+    )
 
     def judge(self, path, line):
         with tempfile.TemporaryDirectory() as directory:
@@ -92,18 +101,24 @@ class Rule(unittest.TestCase):
             return violations(root)[0]
 
     def test_allowed(self):
-        for path, included in [("src/prove/a.cc", "verdict/v.h"), ("src/prove/a.cc", "base/r.h"),
-                               ("src/prove/a.cc", "prove/a.h"), ("src/cli/a.cc", "record/r.h"),
-                               ("src/record/bpf/a.bpf.c", "record/wire.h")]:
+        for path, included in [
+            ("src/prove/a.cc", "verdict/v.h"),
+            ("src/prove/a.cc", "base/r.h"),
+            ("src/prove/a.cc", "prove/a.h"),
+            ("src/cli/a.cc", "record/r.h"),
+            ("src/record/bpf/a.bpf.c", "record/wire.h"),
+        ]:
             self.assertEqual(self.judge(path, f'#include "{included}"'), [], (path, included))
 
     def test_refused_with_file_and_line(self):
-        for path, included, why in [("src/prove/a.cc", "sys/pid.h", "prove/ may not use sys/"),
-                                    ("src/base/a.cc", "privilege/p.h", "base/ may not use privilege/"),
-                                    ("src/prove/a.cc", "novel/n.h", "novel/ has no row"),
-                                    ("src/prove/a.cc", "absent.h", "no such file beside it"),
-                                    ("src/prove/a.cc", "../sys/pid.h", "write the path from src/"),
-                                    ("src/record/bpf/a.bpf.c", "record/recorder.h", "record/wire.h alone")]:
+        for path, included, why in [
+            ("src/prove/a.cc", "sys/pid.h", "prove/ may not use sys/"),
+            ("src/base/a.cc", "privilege/p.h", "base/ may not use privilege/"),
+            ("src/prove/a.cc", "novel/n.h", "novel/ has no row"),
+            ("src/prove/a.cc", "absent.h", "no such file beside it"),
+            ("src/prove/a.cc", "../sys/pid.h", "write the path from src/"),
+            ("src/record/bpf/a.bpf.c", "record/recorder.h", "record/wire.h alone"),
+        ]:
             found = self.judge(path, f'  # include "{included}"')
             self.assertEqual(len(found), 1, (path, included))
             self.assertTrue(found[0].startswith(f"{path}:2: "), found)

@@ -1,6 +1,7 @@
-"""What the end-to-end tests share: a run of pare, root file systems, volumes, a network, and what is left behind.
+"""What the end-to-end tests share: runs of pare, root file systems, volumes, networks, leftovers.
 
-Every test has a directory and a state directory (PARE_STATE_DIR) of its own, so that tests run side by side.
+Every test has a directory and a state directory (PARE_STATE_DIR) of its own, so that tests run
+side by side.
 """
 import contextlib
 import dataclasses
@@ -21,7 +22,7 @@ PLANTED = BUILD / "planted"
 SUPPORT = SOURCE / "tests" / "support"
 INFER = "http://:8000/infer;method=POST;body=x;match=forty-two"
 MODEL_HOST = ("198.51.100.2", 7000)  # TEST-NET-2, inside a namespace of the test's own
-SILENT_HOST = "198.51.100.9"         # nothing listens there: connections are refused
+SILENT_HOST = "198.51.100.9"  # nothing listens there: connections are refused
 
 
 def cannot(test, why):
@@ -43,7 +44,8 @@ class Run:
         return json.loads(self.out)
 
     def __str__(self):
-        return f"$ {' '.join(map(str, self.argv))}\n-> {self.code} after {self.seconds:.1f} s\n{self.out}\n{self.err}"
+        words = " ".join(map(str, self.argv))
+        return f"$ {words}\n-> {self.code} after {self.seconds:.1f} s\n{self.out}\n{self.err}"
 
 
 class Ground(unittest.TestCase):
@@ -69,12 +71,30 @@ class Ground(unittest.TestCase):
     def pare(self, *args, timeout=300, env=None, cwd=None):
         argv = [str(PARE), *map(str, args)]
         start = time.monotonic()
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, cwd=cwd or self.dir,
-                              env=self.environment() if env is None else env, stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=cwd or self.dir,
+            env=self.environment() if env is None else env,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
         return Run(argv, done.returncode, done.stdout, done.stderr, time.monotonic() - start)
 
-    def prove(self, root, argv, *options, out=None, checks=(INFER,), platform="kubernetes", netns=None, timeout=300):
-        """A proof with no network but `netns`; the Run, and proof.json (None when there is none)."""
+    def prove(
+        self,
+        root,
+        argv,
+        *options,
+        out=None,
+        checks=(INFER,),
+        platform="kubernetes",
+        netns=None,
+        timeout=300,
+    ):
+        """A proof with no network but `netns`; the Run, and proof.json (None if there is none)."""
         out = out or self.dir / "out"
         words = ["prove", "--rootfs", root, "--for", platform, "-o", out, "--json"]
         words += ["--netns", netns] if netns else ["--network", "none"]
@@ -89,7 +109,7 @@ class Ground(unittest.TestCase):
 
 
 def make_root(root, program, spec=None):
-    """A root file system with one static program, /PROGRAM, and what truth.json's "root" asks for besides."""
+    """A root file system with one static program, /PROGRAM, and what truth.json's "root" adds."""
     spec = spec or {}
     root.mkdir(parents=True)
     root.chmod(0o755)
@@ -128,8 +148,8 @@ def make_volume(directory, spec):
 
 @contextlib.contextmanager
 def network(directory):
-    """Two network namespaces joined by a veth: yields the path of the one for --netns; in the other runs the planted
-    model host. Nothing in it reaches the host's own network."""
+    """Two network namespaces joined by a veth: yields the path of the one for --netns; in the other
+    runs the planted model host. Nothing in it reaches the host's own network."""
     tag = f"pare-e2e-{os.getpid()}-{time.monotonic_ns() % 1000000}"
     near, far = tag + "-near", tag + "-far"
     host = None
@@ -148,15 +168,20 @@ def network(directory):
         for namespace in (near, far):
             ip("-n", namespace, "link", "set", "eth0", "up")
         with open(directory / "model-host.log", "wb") as log:
-            host = subprocess.Popen(["ip", "netns", "exec", far, PLANTED / "model_host", *map(str, MODEL_HOST)],
-                                    stdout=log, stderr=log)
+            host = subprocess.Popen(
+                ["ip", "netns", "exec", far, PLANTED / "model_host", *map(str, MODEL_HOST)],
+                stdout=log,
+                stderr=log,
+            )
         yield f"/run/netns/{near}"
     finally:
         if host is not None:
             host.kill()
             host.wait()
         for namespace in (near, far):
-            subprocess.run(["ip", "netns", "del", namespace], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                ["ip", "netns", "del", namespace], check=False, stderr=subprocess.DEVNULL
+            )
 
 
 class DockerDaemon:
@@ -167,7 +192,9 @@ class DockerDaemon:
     def __init__(self):
         # Short: its sockets have to fit into sun_path.
         self.directory = tempfile.mkdtemp(prefix="pare-d-")
-        started = subprocess.run([self.TOOL, "start", self.directory], stdout=subprocess.PIPE, text=True, check=False)
+        started = subprocess.run(
+            [self.TOOL, "start", self.directory], stdout=subprocess.PIPE, text=True, check=False
+        )
         self.socket = started.stdout.strip()
         self.runs = started.returncode == 0
 
@@ -179,7 +206,12 @@ class DockerDaemon:
         subprocess.run([self.TOOL, "import", self.directory, name, root, *changes], check=True)
 
     def containers(self):
-        listed = subprocess.run(["docker", "-H", f"unix://{self.socket}", "ps", "-aq"], capture_output=True, text=True, check=True)
+        listed = subprocess.run(
+            ["docker", "-H", f"unix://{self.socket}", "ps", "-aq"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return listed.stdout.split()
 
 
@@ -194,7 +226,7 @@ def mounts_below(directory):
 
 
 def processes_of(directory):
-    """{pid: what} of processes that mention `directory` in their command line, working directory, root or mounts."""
+    """{pid: command line} of processes with `directory` in it or in their root, cwd or mounts."""
     found = {}
     needle = str(directory)
     for entry in pathlib.Path("/proc").iterdir():
@@ -213,7 +245,7 @@ def processes_of(directory):
 
 
 class Traces:
-    """What there is on the host before a run; left(): what a run left behind, once it had time to go."""
+    """What there is on the host before a run; left(): what a run left behind."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -221,17 +253,30 @@ class Traces:
 
     def _now(self):
         now = {("mount", point) for point in mounts_below(self.directory)}
-        now |= {("process", f"{pid} {command}") for pid, command in processes_of(self.directory).items()}
+        now |= {
+            ("process", f"{pid} {command}") for pid, command in processes_of(self.directory).items()
+        }
         for path, directories, _ in os.walk("/sys/fs/cgroup"):
-            now |= {("cgroup", os.path.join(path, name)) for name in directories
-                    if name.startswith("pare-") and not name.startswith("pare-dockerd-")}
-        for place, prefix in (("/run/netns", "pare"), ("/run/runc", "pare-"), (self.directory / "state", "")):
+            now |= {
+                ("cgroup", os.path.join(path, name))
+                for name in directories
+                if name.startswith("pare-") and not name.startswith("pare-dockerd-")
+            }
+        for place, prefix in (
+            ("/run/netns", "pare"),
+            ("/run/runc", "pare-"),
+            (self.directory / "state", ""),
+        ):
             with contextlib.suppress(OSError):
-                now |= {(str(place), name) for name in os.listdir(place) if name.startswith(prefix) and name != "lock"}
+                now |= {
+                    (str(place), name)
+                    for name in os.listdir(place)
+                    if name.startswith(prefix) and name != "lock"
+                }
         return now
 
     def left(self, patience=10.0):
-        """Sorted; things of other tests that run meanwhile go away within `patience` seconds or change."""
+        """Sorted. Whatever other tests make meanwhile is gone or different within `patience` s."""
         end = time.monotonic() + patience
         left = self._now() - self.before
         while left and time.monotonic() < end:

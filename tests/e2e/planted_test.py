@@ -18,9 +18,12 @@ TRUTH = json.loads((harness.SOURCE / "tests/planted/truth.json").read_text())
 PLATFORMS = ("kubernetes", "docker")
 # Judged for every server, whether truth.json names them or not.
 ALWAYS = ["user/root", "escalation/new-privileges", "rootfs/write"] + [
-    "capability/" + name for name in (
-        "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD "
-        "AUDIT_WRITE SETFCAP").split()]
+    "capability/" + name
+    for name in (
+        "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW "
+        "SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP"
+    ).split()
+]
 # Privileges on these axes are "unneeded" where truth.json does not say otherwise.
 JUDGED = ("user", "escalation", "capability", "rootfs", "volume-write", "egress")
 
@@ -57,8 +60,11 @@ def compare_verdicts(row, verdicts):
     for name in ALWAYS + [v["privilege"] for v in verdicts if v["axis"] in JUDGED]:
         wanted.setdefault(name, {"verdict": "unneeded"})
     for name, want in wanted.items():
-        found = [v for v in verdicts
-                 if v["privilege"] == name and want.get("phase") in (None, v["phase"])]
+        found = [
+            v
+            for v in verdicts
+            if v["privilege"] == name and want.get("phase") in (None, v["phase"])
+        ]
         allowed = any_of(want["verdict"]) + (["unproven"] if row.get("flaky") else [])
         if not found:
             if want.get("phase") is None and not row.get("flaky"):
@@ -68,11 +74,15 @@ def compare_verdicts(row, verdicts):
             if name.startswith("egress/") and verdict["phase"] == "pull" and "phase" in want:
                 continue
             if verdict["verdict"] not in allowed:
-                yield Difference(name, "/".join(allowed), f"{verdict['verdict']}: {verdict['because']}")
+                yield Difference(
+                    name, "/".join(allowed), f"{verdict['verdict']}: {verdict['because']}"
+                )
             for flag in ("used", "tolerated"):
                 if flag in want and verdict[flag] != want[flag]:
                     yield Difference(f"{name} {flag}", want[flag], verdict[flag])
-            if verdict["verdict"] == "fixable" and want.get("fix", "") not in json.dumps(verdict["fix"]):
+            if verdict["verdict"] == "fixable" and want.get("fix", "") not in json.dumps(
+                verdict["fix"]
+            ):
                 yield Difference(f"{name} fix", want["fix"], json.dumps(verdict["fix"]))
 
 
@@ -86,21 +96,43 @@ def compare_policy(row, policy):
     if needs(row, "user/root") is not None:
         yield from differ("policy root", needs(row, "user/root"), uid == 0)
     yield from differ("policy uid", plan.get("uid"), uid)
-    capabilities = {name.split("/")[1]: needs(row, name)
-                    for name in row["verdicts"] if name.startswith("capability/")}
+    capabilities = {
+        name.split("/")[1]: needs(row, name)
+        for name in row["verdicts"]
+        if name.startswith("capability/")
+    }
     if None not in capabilities.values():
-        yield from differ("policy capabilities", sorted(n for n, need in capabilities.items() if need),
-                          sorted(policy["capabilities"]))
+        yield from differ(
+            "policy capabilities",
+            sorted(n for n, need in capabilities.items() if need),
+            sorted(policy["capabilities"]),
+        )
     if needs(row, "escalation/new-privileges") is not None:
-        yield from differ("policy noNewPrivileges", not needs(row, "escalation/new-privileges"), policy["noNewPrivileges"])
+        yield from differ(
+            "policy noNewPrivileges",
+            not needs(row, "escalation/new-privileges"),
+            policy["noNewPrivileges"],
+        )
     yield from differ("policy rootfs", plan.get("rootfs", "ro"), policy["rootfs"])
-    yield from differ("policy writable", plan.get("writable", []), [w["path"] for w in policy["writable"]])
+    yield from differ(
+        "policy writable", plan.get("writable", []), [w["path"] for w in policy["writable"]]
+    )
     yield from differ("policy writable count", plan.get("writables"), len(policy["writable"]))
     for path in plan.get("exec", []):
-        yield from differ(f"policy exec {path}", True, any(w["path"] == path and w.get("exec") for w in policy["writable"]))
+        yield from differ(
+            f"policy exec {path}",
+            True,
+            any(w["path"] == path and w.get("exec") for w in policy["writable"]),
+        )
     for path in plan.get("copyUp", []):
-        yield from differ(f"policy copyUp {path}", True, any(w["path"] == path and w.get("copyUp") for w in policy["writable"]))
-    yield from differ("policy ports", plan.get("ports", [8000]), [p["port"] for p in policy["ports"]])
+        yield from differ(
+            f"policy copyUp {path}",
+            True,
+            any(w["path"] == path and w.get("copyUp") for w in policy["writable"]),
+        )
+    yield from differ(
+        "policy ports", plan.get("ports", [8000]), [p["port"] for p in policy["ports"]]
+    )
     yield from differ("policy egress", bool(plan.get("egress")), bool(policy["egress"]))
     for volume in policy["volumes"]:
         if (need := needs(row, "volume-write:" + volume["path"])) is not None:
@@ -117,11 +149,15 @@ def compare(row, run, proof):
         yield Difference("proof.json", "written", "absent")
         return
     if run.code == 0:
-        yield from (Difference(f, True, proof[f]) for f in ("confirmed", "minimal") if proof[f] is not True)
+        yield from (
+            Difference(f, True, proof[f]) for f in ("confirmed", "minimal") if proof[f] is not True
+        )
     yield from compare_verdicts(row, proof["verdicts"])
     if not row.get("flaky"):
         yield from compare_policy(row, proof["policy"])
-    text = json.dumps([proof["assumptions"], proof["findings"], [v["because"] for v in proof["verdicts"]]])
+    text = json.dumps(
+        [proof["assumptions"], proof["findings"], [v["because"] for v in proof["verdicts"]]]
+    )
     if not re.search(row.get("mentions", ""), text):
         yield Difference("mentions", row["mentions"], text[:300])
     for finding in row.get("findings", []):
@@ -139,8 +175,15 @@ class Prover(harness.Ground):
 
     def prepare(self, server, row):
         """The root file system, [(host directory, path in the container)], argv."""
-        volumes = [(harness.make_volume(self.dir / f"volume{n}", v), v["path"]) for n, v in enumerate(row.get("volumes", []))]
-        return self.root(server["name"], server.get("root")), volumes, ["/" + server["name"], *row.get("args", [])]
+        volumes = [
+            (harness.make_volume(self.dir / f"volume{n}", v), v["path"])
+            for n, v in enumerate(row.get("volumes", []))
+        ]
+        return (
+            self.root(server["name"], server.get("root")),
+            volumes,
+            ["/" + server["name"], *row.get("args", [])],
+        )
 
     def judge(self, server, platform):
         row = expectation(server, platform)
@@ -149,7 +192,14 @@ class Prover(harness.Ground):
         for source, path in volumes:
             options += ["--volume", f"{source}:{path}"]
         with harness.network(self.dir) if row.get("network") else contextlib.nullcontext() as netns:
-            run, proof = self.prove(root, argv, *options, checks=row.get("checks", TRUTH["checks"]), platform=platform, netns=netns)
+            run, proof = self.prove(
+                root,
+                argv,
+                *options,
+                checks=row.get("checks", TRUTH["checks"]),
+                platform=platform,
+                netns=netns,
+            )
         return list(compare(row, run, proof)), run, proof
 
     def judge_by_docker(self, server, platform, daemon):
@@ -163,8 +213,15 @@ class Prover(harness.Ground):
         words = ["prove", "--for", platform, "-o", out, "--json"]
         for check in row.get("checks", TRUTH["checks"]):
             words += ["--check", check]
-        run = self.pare(*words, *row.get("options", []), "--", *line, image, *argv,
-                        env=self.environment(DOCKER_HOST=f"unix://{daemon.socket}"))
+        run = self.pare(
+            *words,
+            *row.get("options", []),
+            "--",
+            *line,
+            image,
+            *argv,
+            env=self.environment(DOCKER_HOST=f"unix://{daemon.socket}"),
+        )
         path = out / "proof.json"
         return list(compare(row, run, json.loads(path.read_text()) if path.exists() else None)), run
 
@@ -173,18 +230,26 @@ def judge(server, platform, daemon=None):
     prover = Prover()
     try:
         prover.setUp()
-        return prover.judge_by_docker(server, platform, daemon) if daemon else prover.judge(server, platform)
+        return (
+            prover.judge_by_docker(server, platform, daemon)
+            if daemon
+            else prover.judge(server, platform)
+        )
     finally:
         prover.doCleanups()
 
 
 def score(judged):
-    """(precision, recall) of "needed or fixable" over every privilege whose truth is one or the other."""
+    """(precision, recall) of "needed or fixable", where the truth is one or the other."""
     right = claimed = true = 0
     for row, proof in judged:
         for verdict in (proof or {}).get("verdicts", []):
-            kinds = set(any_of(as_row(row["verdicts"].get(verdict["privilege"], "unneeded"))["verdict"]))
-            if verdict["axis"] not in JUDGED or (kinds & {"unneeded"} and kinds & {"needed", "fixable"}):
+            kinds = set(
+                any_of(as_row(row["verdicts"].get(verdict["privilege"], "unneeded"))["verdict"])
+            )
+            if verdict["axis"] not in JUDGED or (
+                kinds & {"unneeded"} and kinds & {"needed", "fixable"}
+            ):
                 continue
             need, claim = not kinds & {"unneeded"}, verdict["verdict"] in ("needed", "fixable")
             right, claimed, true = right + (need and claim), claimed + claim, true + need
@@ -197,8 +262,12 @@ class Planted(unittest.TestCase):
     def test_every_verdict_is_as_planted(self):
         if os.geteuid() != 0:
             harness.cannot(self, "containers need root")
-        jobs = [(s, p) for s in TRUTH["servers"] for p in PLATFORMS
-                if not self.only or {s["name"], f"{s['name']}/{p}"} & set(self.only)]
+        jobs = [
+            (s, p)
+            for s in TRUTH["servers"]
+            for p in PLATFORMS
+            if not self.only or {s["name"], f"{s['name']}/{p}"} & set(self.only)
+        ]
         self.assertTrue(jobs, f"no planted server is named {self.only}")
         judged = []
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -207,8 +276,12 @@ class Planted(unittest.TestCase):
                     differences, run, proof = outcome
                     judged.append((expectation(server, platform), proof))
                     starts = sum(t["starts"] for t in (proof or {}).get("trials", []))
-                    print(f"{server['name']:20} {platform:10} exit {run.code} {starts:3} starts {run.seconds:5.1f} s  "
-                          + ("NOT as planted" if differences else "as planted"), flush=True)
+                    print(
+                        f"{server['name']:20} {platform:10} exit {run.code} {starts:3} starts "
+                        f"{run.seconds:5.1f} s  "
+                        + ("NOT as planted" if differences else "as planted"),
+                        flush=True,
+                    )
                     self.assertFalse(differences, f"\n{table(differences)}\n{run}")
         precision, recall = score(judged)
         print(f"{len(jobs)} proofs: precision {precision:.3f}, recall {recall:.3f}")
@@ -222,4 +295,9 @@ def table(differences):
 
 if __name__ == "__main__":
     Planted.only = [a for a in sys.argv[1:] if not a.startswith("-")]
-    sys.exit(unittest.main(defaultTest="Planted", argv=[sys.argv[0]] + [a for a in sys.argv[1:] if a.startswith("-")]))
+    sys.exit(
+        unittest.main(
+            defaultTest="Planted",
+            argv=[sys.argv[0]] + [a for a in sys.argv[1:] if a.startswith("-")],
+        )
+    )

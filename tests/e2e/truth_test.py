@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""truth.json itself is true: each planted server under runc alone, with what it is said to need and without.
+"""truth.json itself is true: each planted server under runc alone, with and without its needs.
 
 pare has no part in this; what planted_test.py expects of pare is shown here by other means.
 
@@ -33,7 +33,7 @@ class Variant:
     uid: int = 0
     gid: int = 0
     capabilities: list = dataclasses.field(default_factory=list)
-    writable: bool = True      # root file system and volumes
+    writable: bool = True  # root file system and volumes
     tmpfs: list = dataclasses.field(default_factory=list)
 
 
@@ -57,7 +57,13 @@ def variants(server):
     yield Variant("without what is unneeded", True, uid, uid, needed + open_to_doubt)
     for capability in needed:
         away = {capability, *server.get("either", [])}
-        yield Variant("without " + " ".join(sorted(away)), False, uid, uid, [c for c in asked if c not in away])
+        yield Variant(
+            "without " + " ".join(sorted(away)),
+            False,
+            uid,
+            uid,
+            [c for c in asked if c not in away],
+        )
     root = server.get("verdicts", {}).get("user/root", "unneeded")
     if uid == 0 and verdict(server, "user/root") in ("needed", "fixable"):
         yield Variant("as nobody", False, NOBODY, NOBODY, asked)
@@ -69,7 +75,9 @@ def variants(server):
     if verdict(server, "rootfs/write") == "fixable" and paths is not None:
         yield Variant("read-only", False, uid, uid, asked, writable=False)
         if "copyUp" not in server["policy"]:
-            yield Variant("read-only with tmpfs", True, uid, uid, asked, writable=False, tmpfs=paths)
+            yield Variant(
+                "read-only with tmpfs", True, uid, uid, asked, writable=False, tmpfs=paths
+            )
 
 
 class Container:
@@ -85,36 +93,57 @@ class Container:
         environment = option(server, "--env")
         held = ["CAP_" + c for c in variant.capabilities]
         config["process"].update(
-            terminal=False, args=["/" + server["name"], *server.get("args", [])], noNewPrivileges=False,
-            env=["PATH=/"] + ([environment] if environment else []), user={"uid": variant.uid, "gid": variant.gid},
+            terminal=False,
+            args=["/" + server["name"], *server.get("args", [])],
+            noNewPrivileges=False,
+            env=["PATH=/"] + ([environment] if environment else []),
+            user={"uid": variant.uid, "gid": variant.gid},
             # No ambient set, as on Docker and Kubernetes: a non-root process holds none of them.
-            capabilities={"bounding": held, "effective": held if variant.uid == 0 else [],
-                          "permitted": held if variant.uid == 0 else []})
+            capabilities={
+                "bounding": held,
+                "effective": held if variant.uid == 0 else [],
+                "permitted": held if variant.uid == 0 else [],
+            },
+        )
         config["root"] = {"path": str(root), "readonly": not variant.writable}
         mode = "rw" if variant.writable else "ro"
-        config["mounts"] += [{"destination": path, "source": str(source), "type": "bind", "options": ["bind", mode]}
-                             for path, source in volumes]
-        config["mounts"] += [{"destination": path, "source": "tmpfs", "type": "tmpfs", "options": ["mode=1777"]}
-                             for path in variant.tmpfs]
+        config["mounts"] += [
+            {"destination": path, "source": str(source), "type": "bind", "options": ["bind", mode]}
+            for path, source in volumes
+        ]
+        config["mounts"] += [
+            {"destination": path, "source": "tmpfs", "type": "tmpfs", "options": ["mode=1777"]}
+            for path in variant.tmpfs
+        ]
         namespaces = [n for n in config["linux"]["namespaces"] if n["type"] != "network"]
-        config["linux"]["namespaces"] = namespaces + [{"type": "network", **({"path": netns} if netns else {})}]
+        config["linux"]["namespaces"] = namespaces + [
+            {"type": "network", **({"path": netns} if netns else {})}
+        ]
         config["linux"]["sysctl"] = {"net.ipv4.ip_unprivileged_port_start": "1024"}
         (directory / "config.json").write_text(json.dumps(config))
 
     def __enter__(self):
         log = open(self.directory / "log", "wb")
-        self.child = subprocess.Popen(["runc", "run", "--bundle", self.directory, self.name],
-                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.child = subprocess.Popen(
+            ["runc", "run", "--bundle", self.directory, self.name],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
         log.close()
         return self
 
     def __exit__(self, *_):
-        subprocess.run(["runc", "delete", "--force", self.name], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["runc", "delete", "--force", self.name], check=False, stderr=subprocess.DEVNULL
+        )
         self.child.wait()
 
     def pid(self):
         while self.child.poll() is None:
-            state = subprocess.run(["runc", "state", self.name], capture_output=True, text=True, check=False)
+            state = subprocess.run(
+                ["runc", "state", self.name], capture_output=True, text=True, check=False
+            )
             if state.returncode == 0 and json.loads(state.stdout)["pid"]:
                 return json.loads(state.stdout)["pid"]
             time.sleep(0.02)
@@ -130,8 +159,11 @@ class Container:
             subprocess.run([*enter, "ip", *words.split()], check=False, stderr=subprocess.DEVNULL)
 
         def curl(path, *options):
-            return subprocess.Popen([*enter, "curl", "-sf", "-m", "5", *options, f"http://192.0.2.1:{self.port}{path}"],
-                                    stdout=subprocess.PIPE, text=True)
+            return subprocess.Popen(
+                [*enter, "curl", "-sf", "-m", "5", *options, f"http://192.0.2.1:{self.port}{path}"],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
 
         end = time.monotonic() + PATIENCE
         while curl("/health").communicate()[0] != "ok":
@@ -154,7 +186,11 @@ class Truth(harness.Ground):
     def test_servers_are_as_planted(self):
         if shutil.which("runc") is None:
             harness.cannot(self, "runc is not installed")
-        servers = [s for s in planted_test.TRUTH["servers"] if s["name"] not in NO_ANSWER and (not self.only or s["name"] in self.only)]
+        servers = [
+            s
+            for s in planted_test.TRUTH["servers"]
+            if s["name"] not in NO_ANSWER and (not self.only or s["name"] in self.only)
+        ]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for server, wrong in zip(servers, pool.map(self.wrong, servers)):
                 with self.subTest(server=server["name"]):
@@ -164,15 +200,22 @@ class Truth(harness.Ground):
         """["as nobody: passed", ...]: the variants that came out other than truth.json says."""
         home = self.dir / server["name"]
         home.mkdir()
-        volumes = [(v["path"], harness.make_volume(home / f"volume{n}", v)) for n, v in enumerate(server.get("volumes", []))]
+        volumes = [
+            (v["path"], harness.make_volume(home / f"volume{n}", v))
+            for n, v in enumerate(server.get("volumes", []))
+        ]
         found = []
         with harness.network(home) if server.get("network") else contextlib.nullcontext() as netns:
             for number, variant in enumerate(variants(server)):
                 root = harness.make_root(home / f"root{number}", server["name"], server.get("root"))
-                with Container(home / str(number), server, variant, root, volumes, netns) as container:
+                with Container(
+                    home / str(number), server, variant, root, volumes, netns
+                ) as container:
                     if container.works() != variant.passes:
                         log = (container.directory / "log").read_text(errors="replace").strip()
-                        found.append(f"{variant.what}: {'failed: ' + log if variant.passes else 'passed'}")
+                        found.append(
+                            f"{variant.what}: {'failed: ' + log if variant.passes else 'passed'}"
+                        )
         return found
 
     def test_egress_kinds(self):
@@ -190,4 +233,8 @@ class Truth(harness.Ground):
 
 if __name__ == "__main__":
     Truth.only = [a for a in sys.argv[1:] if not a.startswith("-")]
-    sys.exit(unittest.main(defaultTest="Truth", argv=[sys.argv[0]] + [a for a in sys.argv[1:] if a.startswith("-")]))
+    sys.exit(
+        unittest.main(
+            defaultTest="Truth", argv=[sys.argv[0]] + [a for a in sys.argv[1:] if a.startswith("-")]
+        )
+    )

@@ -3,10 +3,10 @@
 
     make_gguf.py OUT.gguf [--seed N]
 
-Same seed, same bytes. About 0.5 MB; llama-server loads it in milliseconds and never runs out of words:
-one channel of the residual stream is a constant that no layer writes to, and the output rows of the
-control and byte tokens are strongly negative there, so a completion always consists of whole words and
-never stops early. What it says has no meaning.
+Same seed, same bytes. About 0.5 MB; llama-server loads it in milliseconds and never runs out of
+words: one channel of the residual stream is a constant that no layer writes to, and the output rows
+of the control and byte tokens are strongly negative there, so a completion always consists of whole
+words and never stops early. What it says has no meaning.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
@@ -27,13 +27,19 @@ UINT32, FLOAT32, STRING, ARRAY, INT32 = 4, 6, 8, 9, 5  # gguf_metadata_value_typ
 GGML_F32 = 0
 TOKEN_NORMAL, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_BYTE = 1, 2, 3, 6
 
-WORDS = ("the of and to in a is that for it as was with be by on not he his but at are this have from or "
-         "had an they which one you were all her she there would their we him been has when who will").split()
+WORDS = (
+    "the of and to in a is that for it as was with be by on not he his but at are this have from "
+    "or had an they which one you were all her she there would their we him been has when who will"
+).split()
 
 
 def vocabulary():
     """[(text, score, type)]: control tokens, the 256 bytes, then words."""
-    tokens = [("<unk>", 0.0, TOKEN_UNKNOWN), ("<s>", 0.0, TOKEN_CONTROL), ("</s>", 0.0, TOKEN_CONTROL)]
+    tokens = [
+        ("<unk>", 0.0, TOKEN_UNKNOWN),
+        ("<s>", 0.0, TOKEN_CONTROL),
+        ("</s>", 0.0, TOKEN_CONTROL),
+    ]
     tokens += [(f"<0x{byte:02X}>", 0.0, TOKEN_BYTE) for byte in range(256)]
     tokens += [("\u2581" + word, -float(rank), TOKEN_NORMAL) for rank, word in enumerate(WORDS)]
     return tokens
@@ -81,8 +87,13 @@ def metadata(tokens):
 
 def tensors(tokens, rng):
     """[(name, (columns, rows), floats)]; GGUF lists the contiguous dimension first."""
+
     def noise(columns, rows, scale, silent_row=None):
-        return [0.0 if row == silent_row else rng.gauss(0.0, scale) for row in range(rows) for _ in range(columns)]
+        return [
+            0.0 if row == silent_row else rng.gauss(0.0, scale)
+            for row in range(rows)
+            for _ in range(columns)
+        ]
 
     def ones(count):
         return [1.0] * count
@@ -102,13 +113,26 @@ def tensors(tokens, rng):
         result += [
             (prefix + "attn_output.weight", square, noise(*square, 0.1, silent_row=0)),
             (prefix + "ffn_norm.weight", (EMBEDDING,), ones(EMBEDDING)),
-            (prefix + "ffn_gate.weight", (EMBEDDING, FEED_FORWARD), noise(EMBEDDING, FEED_FORWARD, 0.1)),
-            (prefix + "ffn_up.weight", (EMBEDDING, FEED_FORWARD), noise(EMBEDDING, FEED_FORWARD, 0.1)),
-            (prefix + "ffn_down.weight", (FEED_FORWARD, EMBEDDING),
-             noise(FEED_FORWARD, EMBEDDING, 0.1, silent_row=0)),
+            (
+                prefix + "ffn_gate.weight",
+                (EMBEDDING, FEED_FORWARD),
+                noise(EMBEDDING, FEED_FORWARD, 0.1),
+            ),
+            (
+                prefix + "ffn_up.weight",
+                (EMBEDDING, FEED_FORWARD),
+                noise(EMBEDDING, FEED_FORWARD, 0.1),
+            ),
+            (
+                prefix + "ffn_down.weight",
+                (FEED_FORWARD, EMBEDDING),
+                noise(FEED_FORWARD, EMBEDDING, 0.1, silent_row=0),
+            ),
         ]
-    result += [("output_norm.weight", (EMBEDDING,), ones(EMBEDDING)),
-               ("output.weight", (EMBEDDING, len(tokens)), output)]
+    result += [
+        ("output_norm.weight", (EMBEDDING,), ones(EMBEDDING)),
+        ("output.weight", (EMBEDDING, len(tokens)), output),
+    ]
     return result
 
 
@@ -124,7 +148,9 @@ def model(seed):
     data = b""
     for name, dimensions, floats in weights:
         header += text(name) + struct.pack("<I", len(dimensions))
-        header += struct.pack(f"<{len(dimensions)}Q", *dimensions) + struct.pack("<IQ", GGML_F32, len(data))
+        header += struct.pack(f"<{len(dimensions)}Q", *dimensions) + struct.pack(
+            "<IQ", GGML_F32, len(data)
+        )
         data += struct.pack(f"<{len(floats)}f", *floats)
         data += padding(len(data))
     return header + padding(len(header)) + data
