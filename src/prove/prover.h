@@ -25,8 +25,6 @@ struct Question {
   target::Target target;  // resolved
   privilege::Platform platform;
   privilege::Policy asked;  // target::asked_policy
-  std::vector<verdict::CheckEntry> checks;
-  std::vector<uint16_t> check_ports;  // ports that the checks speak to
   Options options;
 };
 

@@ -37,6 +37,7 @@ struct Outcome {
   std::string why;                             // of the first failure
   double seconds = 0;
   int starts = 1;
+  bool replayed = false;  // from the journal of an earlier run: does not count against the budget
 };
 
 class TrialRunner {

@@ -1,0 +1,201 @@
+#include "prove/labels.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace pare::prove {
+
+namespace {
+
+const Privilege kRoot{Axis::kUser, "root"};
+const Privilege kRootfs{Axis::kRootfs, "write"};
+
+std::string user_text(const privilege::User& user) {
+  return "uid " + std::to_string(user.uid);
+}
+
+verdict::Fix user_fix(const privilege::User& user) {
+  return {"run as " + user_text(user),
+          "user=" + std::to_string(user.uid) + ":" + std::to_string(user.gid)};
+}
+
+verdict::Fix home_fix(const Choice& choice) {
+  std::vector<std::string> texts, changes;
+  for (const auto& [name, value] : choice.environment) {
+    texts.push_back(name + "=" + value);
+    changes.push_back("env=" + name + "=" + value);
+  }
+  return {"run as " + user_text(choice.user) + " with " + base::join(texts, " "),
+          base::join(changes, " ")};
+}
+
+}  // namespace
+
+int failures_wanted(const Options& options, bool explained) {
+  return std::max(1, options.repeat) + (explained ? 0 : 1);
+}
+
+int Labels::times(const Choice& without, const Privilege& privilege) {
+  Hints said = search_.hints(without);
+  bool explained = said.touches(privilege) || (privilege == kRoot && !said.empty());
+  return failures_wanted(question_.options, explained);
+}
+
+Step<void> Labels::show_needed() {
+  for (const Privilege& p : search_.removable(*answer_.choice, Choice{})) {
+    Choice less = without(*answer_.choice, p);
+    PARE_TRY(bool failed, search_.fails("minimal", less, 1));
+    if (failed) {
+      PARE_TRY(failed, search_.fails("minimal", less, times(less, p)));
+    }
+    if (!failed) return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
+    answer_.needs[p] = {search_.record(less)->ids(false), true, std::nullopt};
+  }
+  return {};
+}
+
+// As root it used what another uid may do without: which uid it is then matters.
+bool Labels::cares_for_owners() const {
+  return std::any_of(
+      universe_.elements().begin(), universe_.elements().end(), [&](const Element& element) {
+        return element.privilege.axis == Axis::kCapability && element.used &&
+               is_about_owners(element.privilege.value) && !tolerated(element.privilege);
+      });
+}
+
+Step<void> Labels::label_user() {
+  const Choice& choice = *answer_.choice;
+  if (!universe_.has(kRoot) || choice.granted.count(kRoot) > 0) return {};
+  if (!choice.environment.empty()) {
+    Choice homeless = choice;
+    homeless.environment.clear();
+    PARE_TRY(bool failed,
+             search_.fails("fix", homeless, failures_wanted(question_.options, false)));
+    if (failed) {
+      answer_.needs[kRoot] = {search_.record(homeless)->ids(false), true, home_fix(choice)};
+    }
+    return {};
+  }
+  const UserCandidate* generic = nullptr;
+  bool special = cares_for_owners();
+  for (const UserCandidate& candidate : search_.users()) {
+    bool mine = candidate.user.uid == choice.user.uid;
+    special = special || (mine && candidate.special);
+    if (!mine && !candidate.special && generic == nullptr) generic = &candidate;
+  }
+  if (!special || generic == nullptr) return {};
+  Choice other = choice;
+  other.user = generic->user;
+  PARE_TRY(bool failed, search_.fails("fix", other, 1));
+  if (failed) {
+    PARE_TRY(failed, search_.fails("fix", other, times(other, kRoot)));
+  }
+  if (failed) {
+    answer_.needs[kRoot] = {search_.record(other)->ids(false), true, user_fix(choice.user)};
+  }
+  return {};
+}
+
+Step<void> Labels::label_files() {
+  const Choice& choice = *answer_.choice;
+  if (!universe_.has(kRootfs) || choice.granted.count(kRootfs) > 0) return {};
+  std::vector<std::string> paths, changes;
+  Need need;
+  for (const auto& [p, shown] : answer_.needs) {
+    const Element* element = universe_.find(p);
+    if (p.axis != Axis::kWrite || element == nullptr || element->asked) continue;
+    auto form = choice.forms.find(p.value);
+    bool copy_up = form != choice.forms.end() && form->second.copy_up;
+    paths.push_back(p.value + (copy_up ? " with a copy of what the image has there" : ""));
+    changes.push_back("tmpfs=" + p.value + (copy_up ? ":copy-up" : ""));
+    need.trials.insert(need.trials.end(), shown.trials.begin(), shown.trials.end());
+  }
+  if (paths.empty()) return {};
+  need.shown = true;
+  need.fix = {"mount a tmpfs at " + base::join(paths, ", "), base::join(changes, " ")};
+  answer_.needs[kRootfs] = need;
+  return {};
+}
+
+// Refused in a passing run of the choice: the server goes on without it.
+bool Labels::tolerated(const Privilege& capability) const {
+  for (int id : answer_.passes) {
+    const evidence::Evidence* evidence = ledger_.evidence(id);
+    if (evidence == nullptr) continue;
+    for (const auto& fact : evidence->capabilities) {
+      if (fact.name == capability.value && fact.refused > 0) return true;
+    }
+  }
+  return false;
+}
+
+Step<void> Labels::label_capabilities() {
+  const Choice& choice = *answer_.choice;
+  std::set<Privilege> used;
+  for (const Element& element : universe_.elements()) {
+    const Privilege& p = element.privilege;
+    if (p.axis != Axis::kCapability || !element.used || choice.granted.count(p) > 0) continue;
+    if (!tolerated(p)) used.insert(p);
+  }
+  Privilege start{Axis::kSysctl, kPortStart};
+  Privilege bind{Axis::kCapability, "NET_BIND_SERVICE"};
+  if (auto sysctl = answer_.needs.find(start); sysctl != answer_.needs.end() && used.erase(bind)) {
+    std::string value = universe_.policy(choice).sysctls.at(kPortStart);
+    answer_.needs[bind] = {sysctl->second.trials, true,
+                           verdict::Fix{"set the sysctl " + start.value + "=" + value,
+                                        "sysctl=" + start.value + "=" + value}};
+  }
+  bool root = choice.granted.count(kRoot) > 0 || !universe_.has(kRoot);
+  if (used.empty() || root) return {};
+  // The same policy under another uid failed, and there it was refused.
+  if (auto user = answer_.needs.find(kRoot); user != answer_.needs.end()) {
+    for (int id : user->second.trials) {
+      const evidence::Evidence* evidence = ledger_.evidence(id);
+      if (evidence == nullptr) continue;
+      for (const auto& fact : evidence->capabilities) {
+        Privilege p{Axis::kCapability, fact.name};
+        if (fact.refused > 0 && used.erase(p) > 0) answer_.needs[p] = user->second;
+      }
+    }
+  }
+  return label_as_root(used);
+}
+
+// Root without them: whether the change of user is what made them superfluous.
+Step<void> Labels::label_as_root(const std::set<Privilege>& used) {
+  if (used.empty()) return {};
+  Choice root = *answer_.choice;
+  root.granted.insert(kRoot);
+  for (const auto& [p, need] : answer_.needs) {
+    if (p.axis == Axis::kCapability) root.granted.insert(p);
+  }
+  PARE_TRY(bool pass, search_.passes("fix", root));
+  if (pass) return {};
+  Choice with = root;
+  with.granted.insert(used.begin(), used.end());
+  PARE_TRY(pass, search_.passes("fix", with));
+  if (!pass) return {};
+  PARE_TRY(Choice least, search_.shrink(root, universe_.by_danger(used)));
+  for (const Privilege& p : used) {
+    if (least.granted.count(p) == 0) continue;
+    Choice less = without(least, p);
+    PARE_TRY(bool failed, search_.fails("fix", less, 1));
+    if (failed) {
+      PARE_TRY(failed, search_.fails("fix", less, times(less, p)));
+    }
+    if (!failed) continue;
+    answer_.needs[p] = {search_.record(less)->ids(false), true, user_fix(answer_.choice->user)};
+  }
+  return {};
+}
+
+Step<void> Labels::show() {
+  PARE_CHECK_OK(show_needed());
+  PARE_CHECK_OK(label_user());
+  PARE_CHECK_OK(label_files());
+  if (universe_.recorded()) return label_capabilities();
+  return {};
+}
+
+}  // namespace pare::prove

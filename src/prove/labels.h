@@ -1,0 +1,43 @@
+// What is no longer granted: was it never needed, or does a change stand in for it?
+#pragma once
+
+#include "prove/answer.h"
+#include "prove/search.h"
+
+namespace pare::prove {
+
+class Labels {
+ public:
+  Labels(const Question& question, Universe& universe, Ledger& ledger, Search& search,
+         Answer& answer)
+      : question_(question),
+        universe_(universe),
+        ledger_(ledger),
+        search_(search),
+        answer_(answer) {}
+
+  // Repeats each failure that the choice's privileges rest on, and tries what tells fixable from
+  // unneeded. kFlaky when one of them passes after all.
+  Step<void> show();
+
+ private:
+  Step<void> show_needed();
+  Step<void> label_user();
+  Step<void> label_files();
+  Step<void> label_capabilities();
+  Step<void> label_as_root(const std::set<Privilege>& used);
+  bool cares_for_owners() const;
+  bool tolerated(const Privilege& capability) const;
+  int times(const Choice& without, const Privilege& privilege);
+
+  const Question& question_;
+  Universe& universe_;
+  Ledger& ledger_;
+  Search& search_;
+  Answer& answer_;
+};
+
+// How often a failure has to repeat before it counts: once more where no refusal explains it.
+int failures_wanted(const Options& options, bool explained);
+
+}  // namespace pare::prove

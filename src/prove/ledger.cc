@@ -1,0 +1,144 @@
+#include "prove/ledger.h"
+
+#include <algorithm>
+
+namespace pare::prove {
+
+std::vector<int> Record::ids(bool pass) const {
+  std::vector<int> ids;
+  for (const Trial& trial : trials) {
+    if (trial.pass == pass) ids.push_back(trial.id);
+  }
+  return ids;
+}
+
+const Trial* Record::last(bool pass) const {
+  for (auto trial = trials.rbegin(); trial != trials.rend(); ++trial) {
+    if (trial->pass == pass) return &*trial;
+  }
+  return nullptr;
+}
+
+bool Ledger::budget_left() const {
+  if (options_.max_trials > 0 && spent_trials_ >= options_.max_trials) return false;
+  double limit = std::chrono::duration<double>(options_.max_time).count();
+  return options_.max_time.count() == 0 || spent_seconds_ < limit;
+}
+
+// A check that the first trial made and this one did not is one that failed: fail closed.
+Trial Ledger::judge(int id) const {
+  const Outcome& outcome = this->outcome(id);
+  Trial trial{id, true, "", ""};
+  auto fail_by = [&](const std::string& name, const std::string& why) {
+    if (trial.pass) trial = {id, false, name, why};
+  };
+  for (const CheckOutcome& check : outcome.checks) {
+    if (check.pass || (check.implied && implied_.count(check.name) == 0)) continue;
+    fail_by(check.name, check.why);
+  }
+  bool any = false;
+  for (const CheckOutcome& expected : outcomes_.front().checks) {
+    if (expected.implied) continue;
+    any = true;
+    bool ran = std::any_of(outcome.checks.begin(), outcome.checks.end(),
+                           [&](const CheckOutcome& check) { return check.name == expected.name; });
+    if (!ran) fail_by(expected.name, outcome.why.empty() ? "it never ran" : outcome.why);
+  }
+  if (!any) fail_by("readiness", outcome.why.empty() ? "no check ran" : outcome.why);
+  if (!outcome.pass) fail_by("readiness", outcome.why);
+  return trial;
+}
+
+Record& Ledger::record_of(const Request& request) {
+  for (Record& record : records_) {
+    if (record.cold == request.cold && record.restart == request.restart &&
+        record.policy == request.policy) {
+      return record;
+    }
+  }
+  return records_.emplace_back(Record{request.policy, request.cold, request.restart, {}});
+}
+
+Step<const Record*> Ledger::run(Request request) {
+  if (!budget_left()) return tl::unexpected(Stop{Stop::Why::kBudget, {}});
+  request.id = trials() + 1;
+  if (observer_.before) observer_.before(request);
+  auto outcome = runner_.run(request);
+  if (!outcome) return tl::unexpected(Stop{Stop::Why::kError, outcome.error()});
+  if (observer_.after) observer_.after(request, *outcome);
+  seconds_ += outcome->seconds;
+  if (!outcome->replayed) {
+    spent_trials_++;
+    spent_seconds_ += outcome->seconds;
+  }
+  outcomes_.push_back(std::move(*outcome));
+  requests_.push_back(request);
+  Trial trial = judge(request.id);
+  const Outcome& kept = outcomes_.back();
+  verdict::TrialEntry entry;
+  entry.id = request.id;
+  entry.kind = request.kind;
+  for (const CheckOutcome& check : kept.checks) {
+    if (!check.pass) entry.failed.push_back(check.name);
+    bool unknown = check.implied && implied_.count(check.name) == 0;
+    if (!check.pass && unknown && baseline_fails_.count(check.name) == 0) {
+      unjudged_.insert(check.name);
+    }
+  }
+  for (const privilege::Privilege& p : request.without) entry.without.push_back(to_string(p));
+  entry.why = trial.why;
+  entry.seconds = kept.seconds;
+  entry.starts = kept.starts;
+  entries_.push_back(std::move(entry));
+  Record& record = record_of(request);
+  record.trials.push_back(trial);
+  if (!tolerate_ && record.passes() > 0 && record.fails() > 0) {
+    return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
+  }
+  return &record;
+}
+
+const Record* Ledger::find(const privilege::Policy& policy, bool cold, bool restart) const {
+  for (const Record& record : records_) {
+    if (record.cold == cold && record.restart == restart && record.policy == policy) {
+      return &record;
+    }
+  }
+  return nullptr;
+}
+
+void Ledger::learn_implied(int id) {
+  for (const CheckOutcome& check : outcome(id).checks) {
+    if (!check.implied) continue;
+    unjudged_.erase(check.name);
+    if (check.pass && baseline_fails_.count(check.name) == 0) {
+      implied_.insert(check.name);
+    } else if (!check.pass) {
+      implied_.erase(check.name);
+      baseline_fails_[check.name] = check.why;
+    }
+  }
+  for (Record& record : records_) {
+    for (Trial& trial : record.trials) trial = judge(trial.id);
+  }
+}
+
+const evidence::Evidence* Ledger::evidence(int id) const {
+  const auto& evidence = outcome(id).evidence;
+  return evidence ? &*evidence : nullptr;
+}
+
+std::vector<verdict::TrialEntry> Ledger::entries() const {
+  std::vector<verdict::TrialEntry> entries = entries_;
+  for (const Record& record : records_) {
+    bool flaky = record.passes() > 0 && record.fails() > 0;
+    for (const Trial& trial : record.trials) {
+      verdict::TrialEntry& entry = entries[static_cast<size_t>(trial.id) - 1];
+      entry.outcome = flaky ? "flaky" : trial.pass ? "pass" : "fail";
+      entry.why = trial.why;
+    }
+  }
+  return entries;
+}
+
+}  // namespace pare::prove

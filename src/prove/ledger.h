@@ -1,0 +1,102 @@
+// Every trial that was run, by policy: nothing is asked twice, the budget is kept here, and a
+// policy that both passed and failed is noticed here.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "prove/prover.h"
+
+namespace pare::prove {
+
+// Why a search ends before its answer.
+struct Stop {
+  enum class Why {
+    kError,   // ours
+    kBudget,  // --budget is used up
+    kFlaky,   // the same policy passed and failed
+  };
+  Why why = Why::kError;
+  Error error;
+};
+template <typename T>
+using Step = tl::expected<T, Stop>;
+
+struct Trial {
+  int id = 0;
+  bool pass = false;
+  std::string failed;  // name of the first failed check
+  std::string why;     // of its failure
+};
+
+// What is known of one policy in one manner of running it.
+struct Record {
+  privilege::Policy policy;
+  bool cold = false;
+  bool restart = false;
+  std::vector<Trial> trials;
+
+  std::vector<int> ids(bool pass) const;
+  int passes() const { return static_cast<int>(ids(true).size()); }
+  int fails() const { return static_cast<int>(ids(false).size()); }
+  // The latest that passed or failed; nullptr when none did.
+  const Trial* last(bool pass) const;
+};
+
+class Ledger {
+ public:
+  Ledger(const Options& options, TrialRunner& runner, const Observer& observer)
+      : options_(options), runner_(runner), observer_(observer) {}
+
+  // Runs it, whatever is known already; fills in the id. The Record stays where it is.
+  Step<const Record*> run(Request request);
+  // nullptr when it was never tried.
+  const Record* find(const privilege::Policy& policy, bool cold, bool restart) const;
+
+  // Implied checks that failed in a trial before the baseline was ever asked for them. They count
+  // as failures only once the baseline is known to pass them.
+  const std::set<std::string>& unjudged() const { return unjudged_; }
+  // The baseline's own word on the implied checks that ran in trial `id`; earlier trials are judged
+  // again by it.
+  void learn_implied(int id);
+  // Implied checks that the baseline fails, with why.
+  const std::map<std::string, std::string>& baseline_fails() const { return baseline_fails_; }
+
+  // From now on a policy that passes and fails does not stop the search.
+  void tolerate_flakiness() { tolerate_ = true; }
+  bool tolerates() const { return tolerate_; }
+  int trials() const { return static_cast<int>(entries_.size()); }
+  double seconds() const { return seconds_; }  // spent in trials
+
+  const Outcome& outcome(int id) const { return outcomes_.at(static_cast<size_t>(id) - 1); }
+  const evidence::Evidence* evidence(int id) const;
+  const Request& request(int id) const { return requests_.at(static_cast<size_t>(id) - 1); }
+  // With "flaky" as the outcome where the same policy did both.
+  std::vector<verdict::TrialEntry> entries() const;
+
+ private:
+  Trial judge(int id) const;
+  bool budget_left() const;
+  Record& record_of(const Request& request);
+
+  const Options& options_;
+  TrialRunner& runner_;
+  const Observer& observer_;
+  std::deque<Record> records_;
+  std::vector<Request> requests_;
+  std::vector<Outcome> outcomes_;
+  std::vector<verdict::TrialEntry> entries_;
+  std::set<std::string> implied_;  // that the baseline passes
+  std::map<std::string, std::string> baseline_fails_;
+  std::set<std::string> unjudged_;
+  bool tolerate_ = false;
+  double seconds_ = 0;
+  int spent_trials_ = 0;  // of the budget: those that were really run
+  double spent_seconds_ = 0;
+};
+
+}  // namespace pare::prove

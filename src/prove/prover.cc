@@ -1,0 +1,285 @@
+#include "prove/prover.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "prove/answer.h"
+#include "prove/labels.h"
+#include "prove/search.h"
+
+namespace pare::prove {
+
+namespace {
+
+constexpr int kFlakyRuns = 12;  // of the baseline and of the policy, to compare their rates
+constexpr int kProfileRounds = 4;
+
+class Prover {
+ public:
+  Prover(const Question& question, TrialRunner& runner, const Observer& observer)
+      : question_(question), runner_(runner), ledger_(question.options, runner, observer) {}
+
+  Result<verdict::Proof> prove() {
+    auto started = baseline();
+    if (!started && started.error().why == Stop::Why::kError) {
+      return tl::unexpected(started.error().error);
+    }
+    Universe universe(question_, runner_.check_ports(), baselines_);
+    if (started) {
+      if (flaky_baseline_) ledger_.tolerate_flakiness();
+      PARE_CHECK_OK(answer_from(universe));
+    } else {
+      answer_.budget_ended = true;
+    }
+    return proof(universe);
+  }
+
+ private:
+  Request baseline_request(bool cold, bool restart) const {
+    Request request;
+    request.kind = "baseline";
+    request.policy = question_.asked;
+    request.cold = cold;
+    request.restart = restart;
+    return request;
+  }
+
+  Step<void> baseline() {
+    PARE_TRY(const Record* cold, ledger_.run(baseline_request(true, false)));
+    ledger_.learn_implied(1);
+    PARE_TRY(const Record* warm, ledger_.run(baseline_request(false, false)));
+    ledger_.learn_implied(2);
+    if (cold->passes() == 0 && warm->passes() == 0) {
+      const Trial& trial = cold->trials.front();
+      return tl::unexpected(Stop{
+          Stop::Why::kError,
+          Error{ErrorKind::kBaseline,
+                fmt::format("the unchanged target fails its check {}: {}; make it pass as it runs "
+                            "today, or give another --check",
+                            trial.failed, trial.why.empty() ? "it did not pass" : trial.why)}});
+    }
+    flaky_baseline_ = cold->passes() != warm->passes();
+    for (int id : {1, 2}) {
+      const evidence::Evidence* evidence = ledger_.evidence(id);
+      if (question_.options.recording && evidence != nullptr) baselines_.push_back(*evidence);
+    }
+    return {};
+  }
+
+  // Errors of ours end the proof; every other stop is part of the answer.
+  Status answer_from(Universe& universe) {
+    auto done = ledger_.tolerates() ? flaky(universe) : steady(universe);
+    if (!done && done.error().why == Stop::Why::kFlaky && !ledger_.tolerates()) {
+      ledger_.tolerate_flakiness();
+      done = flaky(universe);
+    }
+    if (done) return {};
+    if (done.error().why == Stop::Why::kError) return tl::unexpected(done.error().error);
+    answer_.budget_ended = done.error().why == Stop::Why::kBudget;
+    answer_.flaky = ledger_.tolerates();
+    return {};
+  }
+
+  Choice tightest(const Search& search) const {
+    Choice choice;
+    choice.user = search.users().front().user;
+    return choice;
+  }
+
+  Step<void> steady(Universe& universe) {
+    Search search(question_, universe, ledger_, {});
+    PARE_TRY(answer_.choice, search.find(tightest(search)));
+    note_passes(search);
+    PARE_CHECK_OK(confirm(universe, search));
+    Labels labels(question_, universe, ledger_, search, answer_);
+    PARE_CHECK_OK(labels.show());
+    return pull(universe);
+  }
+
+  void note_passes(const Search& search) {
+    answer_.passes = search.record(*answer_.choice)->ids(true);
+  }
+
+  Step<const Record*> again(Universe& universe, bool restart) {
+    Request request;
+    request.kind = "confirm";
+    request.policy = universe.policy(*answer_.choice);
+    request.without = universe.withheld(*answer_.choice);
+    request.restart = restart;
+    return ledger_.run(std::move(request));
+  }
+
+  // `repeat` passes in a row, the last of them with a restart.
+  Step<void> confirm(Universe& universe, Search& search) {
+    for (int round = 0; round < kProfileRounds; ++round) {
+      auto confirmed = confirm_once(universe);
+      if (confirmed && *confirmed) {
+        answer_.confirmed = true;
+        return {};
+      }
+      if (!confirmed && confirmed.error().why != Stop::Why::kFlaky) {
+        return tl::unexpected(confirmed.error());
+      }
+      PARE_TRY(bool changed, loosen(universe, search, !confirmed));
+      if (!changed) return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
+    }
+    return {};
+  }
+
+  Step<bool> confirm_once(Universe& universe) {
+    int repeat = std::max(1, question_.options.repeat);
+    privilege::Policy policy = universe.policy(*answer_.choice);
+    while (static_cast<int>(answer_.passes.size()) < repeat - 1) {
+      PARE_TRY(const Record* record, again(universe, false));
+      if (record->fails() > 0) return false;
+      answer_.passes = record->ids(true);
+    }
+    PARE_TRY(const Record* record, again(universe, true));
+    if (!ledger_.unjudged().empty() || record->fails() > 0) {
+      PARE_CHECK_OK(judge_restart());
+    }
+    if (record->fails() > 0) return false;
+    answer_.passes.push_back(record->trials.back().id);
+    return true;
+  }
+
+  // Whether the unchanged target survives a restart at all: asked only when the policy did not.
+  Step<void> judge_restart() {
+    if (ledger_.find(question_.asked, false, true) != nullptr) return {};
+    PARE_TRY(const Record* record, ledger_.run(baseline_request(false, true)));
+    ledger_.learn_implied(record->trials.back().id);
+    return {};
+  }
+
+  // After a failed confirmation: calls that only now were made, or a need that a restart brings
+  // out.
+  Step<bool> loosen(Universe& universe, Search& search, bool plain_failed) {
+    Choice choice = *answer_.choice;
+    if (plain_failed) {
+      Hints said = search.hints(choice);
+      size_t before = choice.calls.size();
+      choice.calls.insert(said.calls.begin(), said.calls.end());
+      if (choice.calls.size() == before) return false;
+    } else {
+      Search restarting(question_, universe, ledger_, {false, true});
+      PARE_TRY(choice, restarting.find(choice));
+    }
+    answer_.choice = choice;
+    PARE_TRY(bool pass, search.passes("confirm", choice));
+    if (pass) note_passes(search);
+    return pass;
+  }
+
+  // What only a cold start does: searched from the confirmed policy, in cold trials.
+  Step<void> pull(Universe& universe) {
+    answer_.pull_asked = only_when_cold(universe);
+    if (answer_.pull_asked.empty()) return {};
+    Search search(question_, universe, ledger_, {true, false});
+    const Choice& floor = *answer_.choice;
+    PARE_TRY(answer_.pull, search.find(floor));
+    answer_.pull_passes = search.record(*answer_.pull)->ids(true);
+    for (const Privilege& p : search.removable(*answer_.pull, floor)) {
+      Choice less = without(*answer_.pull, p);
+      bool explained = search.hints(less).touches(p);
+      PARE_TRY(bool failed,
+               search.fails("cold", less, failures_wanted(question_.options, explained)));
+      if (failed) answer_.pull_needs[p] = {search.record(less)->ids(false), true, std::nullopt};
+    }
+    return {};
+  }
+
+  std::set<Privilege> only_when_cold(const Universe& universe) const {
+    std::set<Privilege> set;
+    for (const Element& element : universe.elements()) {
+      const Privilege& p = element.privilege;
+      if (p.axis != Axis::kEgress && p.axis != Axis::kVolumeWrite) continue;
+      if (answer_.choice->granted.count(p) > 0) continue;
+      if (universe.recorded() ? element.used && !used_when_warm(universe, element) : true) {
+        set.insert(p);
+      }
+    }
+    return set;
+  }
+
+  bool used_when_warm(const Universe& universe, const Element& element) const {
+    Universe warm(question_, universe.check_ports(), {universe.baselines().back()});
+    const Element* same = warm.find(element.privilege);
+    return same != nullptr && same->used;
+  }
+
+  // The tightest policy that passes at all, then its rate against the baseline's.
+  Step<void> flaky(Universe& universe) {
+    answer_.flaky = true;
+    answer_.confirmed = false;
+    answer_.needs.clear();
+    Search search(question_, universe, ledger_, {});
+    PARE_TRY(answer_.choice, search.find(tightest(search)));
+    note_passes(search);
+    while (baseline_tally().runs < kFlakyRuns) {
+      PARE_CHECK_OK(ledger_.run(baseline_request(false, false)));
+    }
+    while (tally(*search.record(*answer_.choice)).runs < kFlakyRuns) {
+      PARE_CHECK_OK(again(universe, false));
+    }
+    note_passes(search);
+    answer_.baseline = baseline_tally();
+    answer_.policy = tally(*search.record(*answer_.choice));
+    answer_.worse_by = worse_by_at_most(answer_.baseline, answer_.policy);
+    answer_.confirmed = no_worse(answer_.worse_by);
+    return {};
+  }
+
+  static Tally tally(const Record& record) {
+    return {record.passes(), static_cast<int>(record.trials.size())};
+  }
+
+  Tally baseline_tally() const {
+    Tally sum;
+    for (bool cold : {false, true}) {
+      if (const Record* record = ledger_.find(question_.asked, cold, false)) {
+        Tally one = tally(*record);
+        sum = {sum.passes + one.passes, sum.runs + one.runs};
+      }
+    }
+    return sum;
+  }
+
+  verdict::Proof proof(const Universe& universe) {
+    verdict::Proof proof;
+    proof.platform = question_.platform;
+    proof.target = question_.target;
+    proof.asked = question_.asked;
+    proof.policy = question_.asked;
+    proof.checks = runner_.checks();
+    proof.assumptions = question_.platform.assumptions;
+    proof.trials = ledger_.entries();
+    for (const verdict::TrialEntry& entry : proof.trials) {
+      const evidence::Evidence* evidence = ledger_.evidence(entry.id);
+      if (evidence == nullptr) continue;
+      proof.loss.events += evidence->loss.events;
+      for (const std::string& map : evidence->loss.maps) {
+        auto& maps = proof.loss.maps;
+        if (std::find(maps.begin(), maps.end(), map) == maps.end()) maps.push_back(map);
+      }
+    }
+    put_into_words(universe, ledger_, answer_, proof);
+    return proof;
+  }
+
+  const Question& question_;
+  TrialRunner& runner_;
+  Ledger ledger_;
+  std::vector<evidence::Evidence> baselines_;
+  Answer answer_;
+  bool flaky_baseline_ = false;
+};
+
+}  // namespace
+
+Result<verdict::Proof> prove(const Question& question, TrialRunner& runner,
+                             const Observer& observer) {
+  return Prover(question, runner, observer).prove();
+}
+
+}  // namespace pare::prove

@@ -1,0 +1,327 @@
+#include "prove/search.h"
+
+#include <algorithm>
+
+namespace pare::prove {
+
+namespace {
+constexpr int kRounds = 8;       // of give-back before bisecting everything
+constexpr int kFlakyTries = 4;   // of a failing policy once the target is known to be flaky
+constexpr size_t kOneByOne = 4;  // so few suspects are tried singly
+}  // namespace
+
+Choice without(Choice choice, const Privilege& privilege) {
+  choice.granted.erase(privilege);
+  return choice;
+}
+
+Step<const Record*> Search::run(const std::string& kind, const Choice& choice) {
+  Request request;
+  request.kind = kind;
+  request.policy = universe_.policy(choice);
+  request.without = universe_.withheld(choice);
+  request.cold = manner_.cold;
+  request.restart = manner_.restart;
+  return ledger_.run(std::move(request));
+}
+
+const Record* Search::record(const Choice& choice) const {
+  return ledger_.find(universe_.policy(choice), manner_.cold, manner_.restart);
+}
+
+Step<bool> Search::passes(const std::string& kind, const Choice& choice) {
+  const Record* known = record(choice);
+  int tries = ledger_.tolerates() ? kFlakyTries : 1;
+  while (known == nullptr || (known->passes() == 0 && known->fails() < tries)) {
+    PARE_TRY(known, run(kind, choice));
+  }
+  return known->passes() > 0;
+}
+
+Step<bool> Search::fails(const std::string& kind, const Choice& choice, int times) {
+  const Record* known = record(choice);
+  while (known == nullptr || (known->passes() == 0 && known->fails() < times)) {
+    PARE_TRY(known, run(kind, choice));
+  }
+  return known->passes() == 0;
+}
+
+const evidence::Evidence* Search::evidence(const Choice& choice, bool pass) const {
+  const Record* known = record(choice);
+  const Trial* trial = known == nullptr ? nullptr : known->last(pass);
+  return trial == nullptr ? nullptr : ledger_.evidence(trial->id);
+}
+
+Hints Search::hints(const Choice& choice) {
+  const evidence::Evidence* failing = evidence(choice, false);
+  return failing == nullptr ? Hints{} : read_refusals(universe_, choice, *failing);
+}
+
+std::vector<Privilege> Search::removable(const Choice& choice, const Choice& floor) const {
+  std::set<Privilege> set;
+  for (const Privilege& p : choice.granted) {
+    if (floor.granted.count(p) == 0) set.insert(p);
+  }
+  return universe_.by_danger(set);
+}
+
+void Search::let_capabilities_reach(Choice& choice) {
+  bool any = std::any_of(choice.granted.begin(), choice.granted.end(),
+                         [](const Privilege& p) { return p.axis == Axis::kCapability; });
+  Privilege root{Axis::kUser, "root"};
+  if (any && !universe_.capabilities_reach(choice) && universe_.has(root)) {
+    choice.granted.insert(root);
+  }
+}
+
+bool Search::apply(const Hints& hints, bool first, Choice& choice) {
+  Choice before = choice;
+  choice.calls.insert(hints.calls.begin(), hints.calls.end());
+  for (const std::string& path : hints.copy_up) choice.forms[path].copy_up = true;
+  for (const std::string& path : hints.exec) choice.forms[path].exec = true;
+  choice.granted.insert(hints.likely.begin(), hints.likely.end());
+  for (const privilege::User& owner : hints.owners) {
+    if (tried_uids_.insert(owner.uid).second) {
+      choice.user = owner;
+      break;
+    }
+  }
+  if (hints.home) {
+    for (auto& [name, value] : home_variables("/tmp")) choice.environment[name] = value;
+    Element tmp{{Axis::kWrite, "/tmp"}, /*asked=*/false};
+    universe_.add(tmp);
+    choice.granted.insert(tmp.privilege);
+  }
+  // A server that dies at its first refusal shows one need at a time; what the baseline wrote is
+  // cheap to give back at once, and taken away again later.
+  if (first) {
+    for (const Element& element : universe_.elements()) {
+      if (element.privilege.axis == Axis::kWrite && element.used) {
+        choice.granted.insert(element.privilege);
+      }
+    }
+  }
+  let_capabilities_reach(choice);
+  return !(choice == before);
+}
+
+bool Search::apply_possible(const Hints& hints, Choice& choice) {
+  Choice before = choice;
+  choice.granted.insert(hints.possible.begin(), hints.possible.end());
+  let_capabilities_reach(choice);
+  return !(choice == before);
+}
+
+// True when it ended with a choice that passes.
+Step<bool> Search::give_back(Choice& choice) {
+  tried_uids_.insert(choice.user.uid);
+  for (int round = 0; round < kRounds; ++round) {
+    if (evidence(choice, false) == nullptr) return false;
+    Hints said = hints(choice);
+    if (!apply(said, round == 0, choice) && !apply_possible(said, choice)) return false;
+    PARE_TRY(bool pass, passes("give-back", choice));
+    if (pass) return true;
+  }
+  return false;
+}
+
+Step<std::vector<Privilege>> Search::needed_of(const Choice& base,
+                                               const std::vector<Privilege>& list,
+                                               bool base_fails) {
+  if (!base_fails) {
+    PARE_TRY(bool pass, passes("bisect", base));
+    if (pass) return std::vector<Privilege>{};
+  }
+  if (list.size() <= 1) return list;
+  auto middle = list.begin() + static_cast<std::ptrdiff_t>(list.size() / 2);
+  std::vector<Privilege> dangerous(list.begin(), middle);
+  std::vector<Privilege> rest(middle, list.end());
+  Choice with_rest = base;
+  with_rest.granted.insert(rest.begin(), rest.end());
+  PARE_TRY(std::vector<Privilege> needed, needed_of(with_rest, dangerous, false));
+  Choice with_needed = base;
+  with_needed.granted.insert(needed.begin(), needed.end());
+  PARE_TRY(std::vector<Privilege> others, needed_of(with_needed, rest, needed.empty()));
+  needed.insert(needed.end(), others.begin(), others.end());
+  return needed;
+}
+
+Step<Choice> Search::shrink(Choice base, const std::vector<Privilege>& candidates) {
+  Choice top = base;
+  top.granted.insert(candidates.begin(), candidates.end());
+  if (candidates.size() > kOneByOne) {
+    PARE_TRY(std::vector<Privilege> needed, needed_of(base, candidates, false));
+    base.granted.insert(needed.begin(), needed.end());
+    PARE_TRY(bool pass, passes("bisect", base));
+    if (pass) return base;
+  }
+  // Few candidates, or a server that fails with more as well as with less: singly, from the top.
+  for (const Privilege& candidate : candidates) {
+    Choice less = without(top, candidate);
+    PARE_TRY(bool pass, passes("bisect", less));
+    if (pass) top = less;
+  }
+  return top;
+}
+
+Step<Choice> Search::polish(Choice choice, const Choice& floor) {
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (const Privilege& p : removable(choice, floor)) {
+      Choice less = without(choice, p);
+      PARE_TRY(bool pass, passes("minimal", less));
+      if (!pass) continue;
+      choice = less;
+      changed = true;
+    }
+    if (!choice.environment.empty() && floor.environment.empty()) {
+      Choice less = choice;
+      less.environment.clear();
+      PARE_TRY(bool pass, passes("minimal", less));
+      if (pass) {
+        choice = less;
+        changed = true;
+      }
+    }
+  }
+  return choice;
+}
+
+Step<Choice> Search::bisect_all(const Choice& start) {
+  // What the baseline exercised is a better guess than everything.
+  if (universe_.recorded()) {
+    Choice used = start;
+    for (const Element& element : universe_.elements()) {
+      if (element.used && element.asked) used.granted.insert(element.privilege);
+    }
+    let_capabilities_reach(used);
+    PARE_TRY(bool pass, passes("give-back", used));
+    if (pass) return used;
+  }
+  Choice all = universe_.everything(start);
+  PARE_TRY(bool pass, passes("give-back", all));
+  if (pass) return all;
+  // The settings themselves may be what fails.
+  Choice plain = all;
+  plain.environment.clear();
+  plain.forms.clear();
+  PARE_TRY(pass, passes("give-back", plain));
+  if (pass) return plain;
+  return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
+}
+
+// What leaves a trace when it is exercised, and left none in the passing run.
+std::vector<Privilege> Search::unused(const Choice& passing, const Choice& floor) const {
+  const evidence::Evidence* seen = evidence(passing, true);
+  if (seen == nullptr) return {};
+  Universe used(question_, universe_.check_ports(), {*seen});
+  std::vector<Privilege> list;
+  for (const Privilege& p : removable(passing, floor)) {
+    const Element* element = used.find(p);
+    if (leaves_trace(p.axis) && (element == nullptr || !element->used)) list.push_back(p);
+  }
+  return list;
+}
+
+// Without the privileges that the passing run never exercised, then bisected.
+Step<Choice> Search::reduce(const Choice& passing, const Choice& floor) {
+  Choice choice = passing;
+  Choice exercised = choice;
+  for (const Privilege& p : unused(choice, floor)) exercised.granted.erase(p);
+  if (!(exercised == choice)) {
+    PARE_TRY(bool pass, passes("bisect", exercised));
+    if (pass) choice = exercised;
+  }
+  std::vector<Privilege> candidates = removable(choice, floor);
+  Choice base = choice;
+  for (const Privilege& p : candidates) base.granted.erase(p);
+  return shrink(base, candidates);
+}
+
+// A less dangerous stand-in that the run without `p` asked for and did not get.
+Step<Choice> Search::prefer(Choice choice, const Choice& floor) {
+  for (const Privilege& p : removable(choice, floor)) {
+    Choice less = without(choice, p);
+    Hints said = hints(less);
+    std::set<Privilege> instead = said.likely;
+    instead.insert(said.possible.begin(), said.possible.end());
+    Choice other = less;
+    for (const Privilege& q : instead) {
+      if (q != p && danger(q) < danger(p)) other.granted.insert(q);
+    }
+    if (other == less) continue;
+    PARE_TRY(bool pass, passes("bisect", other));
+    if (!pass) continue;
+    PARE_TRY(other, reduce(other, floor));
+    return prefer(other, floor);
+  }
+  return choice;
+}
+
+bool Search::uid_could_help(const Choice& without_root) {
+  if (evidence(without_root, false) == nullptr) return true;
+  Hints said = hints(without_root);
+  if (!said.owners.empty() || said.home) return true;
+  // A capability that only root gets, or a file of uid 0's: no other uid has it either.
+  return !said.touches({Axis::kUser, "root"}) && said.likely.empty();
+}
+
+Step<Choice> Search::fix_user(Choice choice) {
+  Privilege root{Axis::kUser, "root"};
+  if (choice.granted.count(root) == 0) return choice;
+  Choice less = without(choice, root);
+  PARE_TRY(bool fails_without, fails("fix", less, 1));
+  if (!fails_without || !uid_could_help(less)) return choice;
+  for (const UserCandidate& candidate : users_) {
+    Choice other = less;
+    other.user = candidate.user;
+    PARE_TRY(bool pass, passes("fix", other));
+    if (pass) return other;
+  }
+  Choice homeless = less;
+  homeless.user = users_.back().user;
+  for (auto& [name, value] : home_variables("/tmp")) homeless.environment[name] = value;
+  universe_.add({{Axis::kWrite, "/tmp"}, /*asked=*/false});
+  homeless.granted.insert({Axis::kWrite, "/tmp"});
+  PARE_TRY(bool pass, passes("fix", homeless));
+  return pass ? homeless : choice;
+}
+
+Step<Choice> Search::fix_rootfs(Choice choice) {
+  Privilege rootfs{Axis::kRootfs, "write"};
+  if (choice.granted.count(rootfs) == 0) return choice;
+  Choice less = without(choice, rootfs);
+  for (const Element& element : universe_.elements()) {
+    if (element.privilege.axis == Axis::kWrite) less.granted.insert(element.privilege);
+  }
+  PARE_TRY(bool pass, passes("fix", less));
+  if (pass) return less;
+  for (const Privilege& p : less.granted) {
+    const Element* element = universe_.find(p);
+    if (p.axis == Axis::kWrite && !element->asked) less.forms[p.value].copy_up = true;
+  }
+  PARE_TRY(pass, passes("fix", less));
+  return pass ? less : choice;
+}
+
+Step<Choice> Search::find(const Choice& floor) {
+  PARE_TRY(bool pass, passes(manner_.cold ? "cold" : "all-away", floor));
+  if (pass) return floor;
+  Choice choice = floor;
+  PARE_TRY(pass, give_back(choice));
+  if (!pass) {
+    // Nothing explains the failure: once more, before privileges are blamed for it.
+    PARE_TRY(bool again, fails("all-away", floor, 2));
+    if (!again) return floor;
+    PARE_TRY(choice, bisect_all(choice));
+  }
+  PARE_TRY(choice, reduce(choice, floor));
+  PARE_TRY(choice, fix_rootfs(choice));
+  PARE_TRY(choice, fix_user(choice));
+  PARE_TRY(choice, polish(choice, floor));
+  PARE_TRY(choice, prefer(choice, floor));
+  return polish(choice, floor);
+}
+
+}  // namespace pare::prove

@@ -1,0 +1,428 @@
+#include "prove/universe.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "privilege/seccomp.h"
+#include "prove/candidates.h"
+
+namespace pare::prove {
+
+using evidence::Evidence;
+using evidence::Phase;
+
+namespace {
+
+constexpr uint16_t kFirstOrdinaryPort = 1024;
+constexpr uint64_t kFewestPids = 64;
+constexpr uint64_t kPidsMargin = 2;  // times what was seen
+
+template <typename T>
+bool contains(const std::vector<T>& list, const T& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+std::string act(const evidence::CapabilityUse& use) {
+  std::string text = use.syscall.empty() ? "an unnamed call" : use.syscall;
+  if (!use.object.empty()) text += "(" + use.object + ")";
+  return text;
+}
+
+std::string written(const evidence::FileFact& file) {
+  return (file.ops.empty() ? "write" : file.ops.front()) + " of " + file.path;
+}
+
+std::string reached(const evidence::EgressFact& fact) {
+  std::string name = fact.name.empty() ? fact.destination : fact.name;
+  return "a connection to " + name + ":" + std::to_string(fact.port);
+}
+
+// How the evidence shows that an element was exercised.
+class Marker {
+ public:
+  explicit Marker(Element& element) : element_(element) {}
+  void use(const std::string& by, const std::string& id, bool serve) {
+    if (!element_.used) element_.used_by = by;
+    element_.phase =
+        serve || (element_.used && element_.phase == Phase::kServe) ? Phase::kServe : Phase::kPull;
+    element_.used = true;
+    if (!id.empty() && !contains(element_.evidence, id)) element_.evidence.push_back(id);
+  }
+
+ private:
+  Element& element_;
+};
+
+void mark_capability(Element& element, const Evidence& evidence) {
+  for (const evidence::CapabilityFact& fact : evidence.capabilities) {
+    if (fact.name != element.privilege.value || fact.granted == 0 || fact.advisory) continue;
+    Marker marker(element);
+    bool serve = fact.serve || fact.phase == Phase::kServe;
+    marker.use("an unnamed call", "", serve);
+    for (const evidence::CapabilityUse& use : fact.uses) {
+      if (!use.granted) continue;
+      if (element.used_by == "an unnamed call") element.used_by = act(use);
+      marker.use(act(use), use.id, serve);
+    }
+  }
+}
+
+void mark_files(Element& element, const Evidence& evidence, const privilege::Policy& asked) {
+  for (const evidence::FileFact& file : evidence.files) {
+    if (file.error || !is_write(file)) continue;
+    const std::string& value = element.privilege.value;
+    bool mine = element.privilege.axis == Axis::kRootfs ? in_root_filesystem(asked, file.path)
+                : (element.privilege.axis == Axis::kWrite && element.asked) ||
+                        element.privilege.axis == Axis::kVolumeWrite
+                    ? under(file.path, value)
+                    : in_root_filesystem(asked, file.path) &&
+                          writable_directory(evidence, file.path) == value;
+    if (mine) Marker(element).use(written(file), file.id, file.phase == Phase::kServe);
+  }
+}
+
+void mark_egress(Element& element, const Evidence& evidence) {
+  for (const evidence::EgressFact& fact : evidence.egress) {
+    if (fact.outcome != "connected" && fact.outcome != "sent") continue;
+    Marker(element).use(reached(fact), fact.id, fact.phase == Phase::kServe);
+  }
+}
+
+void mark_syscall(Element& element, const Evidence& evidence) {
+  for (const evidence::SyscallFact& fact : evidence.syscalls) {
+    if (fact.name != element.privilege.value || fact.count == 0) continue;
+    Marker(element).use(fact.name + "(2)", "", fact.serve || fact.phase == Phase::kServe);
+  }
+}
+
+}  // namespace
+
+const std::vector<std::string>& risky_calls() {
+  static const std::vector<std::string> kCalls = {
+      "add_key",         "bpf",         "fsconfig",
+      "fsmount",         "fsopen",      "io_uring_setup",
+      "keyctl",          "mount",       "mount_setattr",
+      "move_mount",      "open_tree",   "personality",
+      "perf_event_open", "pivot_root",  "process_vm_readv",
+      "ptrace",          "request_key", "process_vm_writev",
+      "setns",           "umount2",     "unshare",
+      "userfaultfd",
+  };
+  return kCalls;
+}
+
+bool leaves_trace(Axis axis) {
+  static constexpr std::array kTraced = {Axis::kCapability,  Axis::kRootfs, Axis::kWrite,
+                                         Axis::kVolumeWrite, Axis::kEgress, Axis::kSyscall,
+                                         Axis::kPort};
+  return std::find(kTraced.begin(), kTraced.end(), axis) != kTraced.end();
+}
+
+Universe::Universe(const Question& question, std::vector<uint16_t> check_ports,
+                   std::vector<Evidence> baselines)
+    : question_(question), check_ports_(std::move(check_ports)), baselines_(std::move(baselines)) {
+  add_asked();
+  add_used_calls();
+  add_written();
+  add_port_start();
+  mark_used();
+  mark_ports();
+  sort();
+  for (const Evidence& evidence : baselines_) {
+    if (evidence.peaks.tasks == 0) continue;
+    pids_limit_ = std::max({pids_limit_, kFewestPids, evidence.peaks.tasks * kPidsMargin});
+  }
+  if (pids_limit_ > 0 && !question_.asked.pids_max) add({{Axis::kPids, "max"}});
+}
+
+void Universe::add_asked() {
+  const privilege::Policy& asked = question_.asked;
+  auto ask = [&](Axis axis, const std::string& value) { elements_.push_back({{axis, value}}); };
+  if (asked.user.uid == 0) ask(Axis::kUser, "root");
+  if (!asked.no_new_privileges) ask(Axis::kEscalation, "new-privileges");
+  for (const std::string& name : asked.capabilities.names()) ask(Axis::kCapability, name);
+  for (const std::string& name : asked.host_namespaces) ask(Axis::kNamespace, "host-" + name);
+  for (const std::string& path : asked.devices) ask(Axis::kDevice, path);
+  if (asked.rootfs_writable) ask(Axis::kRootfs, "write");
+  for (const privilege::Writable& w : asked.writable) ask(Axis::kWrite, w.path);
+  for (const privilege::VolumeAccess& volume : asked.volumes) {
+    if (volume.writable) ask(Axis::kVolumeWrite, volume.path);
+  }
+  if (asked.egress_any) ask(Axis::kEgress, "any");
+  for (const privilege::EgressGrant& grant : asked.egress) {
+    ask(Axis::kEgress, grant.name + ":" + std::to_string(grant.port));
+  }
+  // Without a recorder no list of calls can be made; the runtime's own is the tightest there is.
+  bool unfiltered = !asked.seccomp && !asked.seccomp_default;
+  if (recorded() ? !asked.seccomp : unfiltered) ask(Axis::kSyscall, "any");
+  if (asked.memlock_bytes) ask(Axis::kMemlock, "unlimited");
+  if (asked.shm_bytes) ask(Axis::kShm, "size");
+  for (const auto& [name, value] : asked.sysctls) ask(Axis::kSysctl, name);
+}
+
+void Universe::add_used_calls() {
+  if (question_.asked.seccomp) return;
+  for (const std::string& name : risky_calls()) {
+    bool used = std::any_of(baselines_.begin(), baselines_.end(), [&](const Evidence& evidence) {
+      return std::any_of(evidence.syscalls.begin(), evidence.syscalls.end(),
+                         [&](const auto& fact) { return fact.name == name && fact.count > 0; });
+    });
+    if (used) elements_.push_back({{Axis::kSyscall, name}});
+  }
+}
+
+void Universe::add_written() {
+  if (!question_.asked.rootfs_writable) return;
+  std::set<std::string> directories;
+  for (const Evidence& evidence : baselines_) {
+    for (std::string& path : written_directories(question_.asked, evidence)) {
+      directories.insert(std::move(path));
+    }
+  }
+  if (!recorded()) {
+    for (std::string& path : usual_directories(question_)) directories.insert(std::move(path));
+  }
+  directories.erase("/");
+  for (const std::string& path : directories) {
+    elements_.push_back({{Axis::kWrite, path}, /*asked=*/false});
+  }
+}
+
+// A sysctl in place of NET_BIND_SERVICE: in Kubernetes' safe set, and of no use for anything else.
+void Universe::add_port_start() {
+  auto given = question_.platform.sysctls.find(kPortStart);
+  uint64_t start = kFirstOrdinaryPort;
+  if (given != question_.platform.sysctls.end()) {
+    start = base::parse_u64(given->second).value_or(start);
+  }
+  bool low = std::any_of(check_ports_.begin(), check_ports_.end(),
+                         [&](uint16_t port) { return port < start; });
+  for (const Evidence& evidence : baselines_) {
+    for (const evidence::ListenerFact& fact : evidence.listeners) low |= fact.port < start;
+  }
+  Privilege sysctl{Axis::kSysctl, kPortStart};
+  if (low && !has(sysctl)) elements_.push_back({sysctl, /*asked=*/false});
+}
+
+void Universe::mark_used() {
+  for (Element& element : elements_) {
+    for (const Evidence& evidence : baselines_) {
+      switch (element.privilege.axis) {
+        case Axis::kCapability:
+          mark_capability(element, evidence);
+          break;
+        case Axis::kRootfs:
+        case Axis::kWrite:
+        case Axis::kVolumeWrite:
+          mark_files(element, evidence, question_.asked);
+          break;
+        case Axis::kEgress:
+          mark_egress(element, evidence);
+          break;
+        case Axis::kSyscall:
+          mark_syscall(element, evidence);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+}
+
+void Universe::mark_ports() {
+  std::map<std::string, Element> ports;
+  auto port_of = [&](uint16_t port, const std::string& protocol) -> Element* {
+    if (protocol == "tcp" && contains(check_ports_, port)) return nullptr;
+    std::string value = std::to_string(port) + "/" + protocol;
+    return &ports.try_emplace(value, Element{{Axis::kPort, value}, /*asked=*/false}).first->second;
+  };
+  for (const privilege::PortGrant& grant : question_.asked.ports) {
+    if (Element* element = port_of(grant.port, grant.protocol)) element->asked = true;
+  }
+  for (const Evidence& evidence : baselines_) {
+    for (const evidence::ListenerFact& fact : evidence.listeners) {
+      if (base::starts_with(fact.address, "127.") || fact.address == "::1") continue;
+      Element* element = port_of(fact.port, fact.protocol);
+      if (element != nullptr) Marker(*element).use("a listener on " + fact.address, "", true);
+    }
+  }
+  for (auto& [value, element] : ports) other_ports_.push_back(element);
+}
+
+void Universe::sort() {
+  std::sort(elements_.begin(), elements_.end(), [](const Element& a, const Element& b) {
+    int left = danger(a.privilege);
+    int right = danger(b.privilege);
+    return left != right ? left < right : a.privilege < b.privilege;
+  });
+}
+
+const Element* Universe::find(const Privilege& privilege) const {
+  for (const Element& element : elements_) {
+    if (element.privilege == privilege) return &element;
+  }
+  return nullptr;
+}
+
+void Universe::add(Element element) {
+  if (has(element.privilege)) return;
+  elements_.push_back(std::move(element));
+  sort();
+}
+
+Choice Universe::everything(const Choice& choice) const {
+  Choice all = choice;
+  for (const Element& element : elements_) {
+    if (element.asked) all.granted.insert(element.privilege);
+  }
+  return all;
+}
+
+std::vector<Privilege> Universe::by_danger(const std::set<Privilege>& set) const {
+  std::vector<Privilege> ordered;
+  for (auto element = elements_.rbegin(); element != elements_.rend(); ++element) {
+    if (set.count(element->privilege) > 0) ordered.push_back(element->privilege);
+  }
+  return ordered;
+}
+
+bool Universe::capabilities_reach(const Choice& choice) const {
+  // execve(2) by a non-root uid without ambient capabilities clears the effective set; file
+  // capabilities and set-user-id programs still count while new privileges are allowed.
+  bool root = root_asked() && choice.granted.count({Axis::kUser, "root"}) > 0;
+  bool escalates = !question_.asked.no_new_privileges &&
+                   choice.granted.count({Axis::kEscalation, "new-privileges"}) > 0;
+  return root || question_.platform.ambient_capabilities || escalates;
+}
+
+privilege::SeccompProfile Universe::profile(const Choice& choice, bool no_new_privileges) const {
+  std::set<std::string> calls = choice.calls;
+  std::set<std::string> serve;
+  for (const Evidence& evidence : baselines_) {
+    for (const evidence::SyscallFact& fact : evidence.syscalls) {
+      if (fact.count == 0) continue;
+      calls.insert(fact.name);
+      if (fact.serve || fact.phase == Phase::kServe) serve.insert(fact.name);
+    }
+    calls.insert(evidence.runtime_syscalls.begin(), evidence.runtime_syscalls.end());
+  }
+  const auto& errors = privilege::error_path_syscalls();
+  calls.insert(errors.begin(), errors.end());
+  serve.insert(errors.begin(), errors.end());
+  const auto& runtime = privilege::runtime_syscalls(no_new_privileges);
+  calls.insert(runtime.begin(), runtime.end());
+  for (const Element& element : elements_) {
+    bool one = element.privilege.axis == Axis::kSyscall && element.privilege.value != "any";
+    if (!one || choice.granted.count(element.privilege) > 0) continue;
+    calls.erase(element.privilege.value);
+    serve.erase(element.privilege.value);
+  }
+  privilege::SeccompProfile profile;
+  profile.syscalls.assign(calls.begin(), calls.end());
+  profile.serve.assign(serve.begin(), serve.end());
+  for (const std::string& name : privilege::fallback_syscalls()) {
+    if (calls.count(name) == 0) profile.enosys.push_back(name);
+  }
+  return profile;
+}
+
+void Universe::restrict_process(const Choice& choice, privilege::Policy& policy) const {
+  auto away = [&](Axis axis, const std::string& value) {
+    return has({axis, value}) && choice.granted.count({axis, value}) == 0;
+  };
+  if (away(Axis::kUser, "root")) policy.user = choice.user;
+  if (away(Axis::kEscalation, "new-privileges")) policy.no_new_privileges = true;
+  for (const std::string& name : question_.asked.capabilities.names()) {
+    if (!capabilities_reach(choice) || away(Axis::kCapability, name)) {
+      policy.capabilities.remove(*privilege::capability_number(name));
+    }
+  }
+  std::erase_if(policy.host_namespaces,
+                [&](const std::string& name) { return away(Axis::kNamespace, "host-" + name); });
+  std::erase_if(policy.devices, [&](const std::string& path) { return away(Axis::kDevice, path); });
+  if (away(Axis::kSyscall, "any")) {
+    if (recorded()) {
+      policy.seccomp = profile(choice, policy.no_new_privileges);
+      policy.seccomp_default = false;
+    } else {
+      policy.seccomp_default = true;
+    }
+  }
+  if (away(Axis::kPids, "max")) policy.pids_max = pids_limit_;
+  if (away(Axis::kMemlock, "unlimited")) policy.memlock_bytes.reset();
+  if (away(Axis::kShm, "size")) policy.shm_bytes.reset();
+  for (const auto& [name, value] : question_.asked.sysctls) {
+    if (away(Axis::kSysctl, name)) policy.sysctls.erase(name);
+  }
+}
+
+void Universe::restrict_files(const Choice& choice, privilege::Policy& policy) const {
+  auto granted = [&](Axis axis, const std::string& value) {
+    return choice.granted.count({axis, value}) > 0;
+  };
+  policy.rootfs_writable = question_.asked.rootfs_writable && granted(Axis::kRootfs, "write");
+  std::erase_if(policy.writable,
+                [&](const privilege::Writable& w) { return !granted(Axis::kWrite, w.path); });
+  for (privilege::VolumeAccess& volume : policy.volumes) {
+    volume.writable = volume.writable && granted(Axis::kVolumeWrite, volume.path);
+  }
+  if (policy.rootfs_writable) return;
+  for (const Privilege& privilege : choice.granted) {
+    const Element* element = find(privilege);
+    if (privilege.axis != Axis::kWrite || element == nullptr || element->asked) continue;
+    privilege::Writable writable;
+    writable.path = privilege.value;
+    writable.exec = question_.platform.tmpfs_exec;
+    if (auto form = choice.forms.find(privilege.value); form != choice.forms.end()) {
+      writable.copy_up = form->second.copy_up;
+      writable.exec = writable.exec || form->second.exec;
+    }
+    policy.writable.push_back(writable);
+  }
+  // Parents before what is mounted in them.
+  std::sort(policy.writable.begin(), policy.writable.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
+}
+
+privilege::Policy Universe::policy(const Choice& choice) const {
+  privilege::Policy policy = question_.asked;
+  restrict_process(choice, policy);
+  restrict_files(choice, policy);
+  policy.ports.clear();
+  for (uint16_t port : check_ports_) policy.ports.push_back({port, "tcp", "inference"});
+  policy.egress_any = policy.egress_any && choice.granted.count({Axis::kEgress, "any"}) > 0;
+  std::erase_if(policy.egress, [&](const privilege::EgressGrant& grant) {
+    return choice.granted.count({Axis::kEgress, grant.name + ":" + std::to_string(grant.port)}) ==
+           0;
+  });
+  Privilege start{Axis::kSysctl, kPortStart};
+  const Element* element = find(start);
+  if (element != nullptr && !element->asked && choice.granted.count(start) > 0) {
+    uint16_t lowest = kFirstOrdinaryPort;
+    for (uint16_t port : check_ports_) lowest = std::min(lowest, port);
+    for (const Evidence& evidence : baselines_) {
+      for (const auto& fact : evidence.listeners) lowest = std::min(lowest, fact.port);
+    }
+    policy.sysctls[kPortStart] = std::to_string(lowest);
+  }
+  for (const auto& [name, value] : choice.environment) policy.environment[name] = value;
+  return policy;
+}
+
+std::vector<Privilege> Universe::withheld(const Choice& choice) const {
+  std::vector<Privilege> list;
+  for (const Element& element : elements_) {
+    bool useless = element.privilege.axis == Axis::kCapability && !capabilities_reach(choice);
+    if (element.asked && (useless || choice.granted.count(element.privilege) == 0)) {
+      list.push_back(element.privilege);
+    }
+  }
+  for (const Element& port : other_ports_) {
+    if (port.asked) list.push_back(port.privilege);
+  }
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
+}  // namespace pare::prove

@@ -1,0 +1,105 @@
+// What the target is granted today, privilege by privilege, and the policies in between.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "evidence/evidence.h"
+#include "privilege/policy.h"
+#include "privilege/privilege.h"
+#include "prove/prover.h"
+
+namespace pare::prove {
+
+using privilege::Axis;
+using privilege::Privilege;
+
+constexpr const char* kPortStart = "net.ipv4.ip_unprivileged_port_start";
+
+// One privilege that a trial can withhold.
+struct Element {
+  Privilege privilege;
+  bool asked = true;                  // granted today; else it only stands in for one that is
+  bool used = false;                  // the baseline exercised it
+  std::string used_by;                // by what, one clause: "socket(AF_PACKET)"
+  std::vector<std::string> evidence;  // ids of facts
+  evidence::Phase phase = evidence::Phase::kServe;  // pull: used before readiness alone
+};
+
+struct TmpfsForm {
+  bool copy_up = false;
+  bool exec = false;
+  bool operator==(const TmpfsForm&) const = default;
+};
+
+// A point of the search: what is granted, and the settings that stand in for what is not.
+struct Choice {
+  std::set<Privilege> granted;
+  privilege::User user;                    // where user/root is withheld
+  std::map<std::string, TmpfsForm> forms;  // of writable paths
+  std::map<std::string, std::string> environment;
+  std::set<std::string> calls;  // allowed although the baseline never made them
+  bool operator==(const Choice&) const = default;
+};
+
+class Universe {
+ public:
+  // `baselines`: evidence of the baseline's runs; empty without a recorder.
+  Universe(const Question& question, std::vector<uint16_t> check_ports,
+           std::vector<evidence::Evidence> baselines);
+
+  // Least dangerous first: what is kept by preference stands before what goes by preference.
+  const std::vector<Element>& elements() const { return elements_; }
+  const Element* find(const Privilege& privilege) const;
+  bool has(const Privilege& privilege) const { return find(privilege) != nullptr; }
+  // A writable path or a risky system call that a later run brought to light.
+  void add(Element element);
+
+  privilege::Policy policy(const Choice& choice) const;
+  // Asked for and not granted by `policy`, ports included.
+  std::vector<Privilege> withheld(const Choice& choice) const;
+  // Everything granted, with the settings of `choice`.
+  Choice everything(const Choice& choice) const;
+  // Most dangerous first.
+  std::vector<Privilege> by_danger(const std::set<Privilege>& set) const;
+
+  bool recorded() const { return !baselines_.empty(); }
+  // Whether a capability reaches the server under this choice at all.
+  bool capabilities_reach(const Choice& choice) const;
+  bool root_asked() const { return question_.asked.user.uid == 0; }
+  const Question& question() const { return question_; }
+  const std::vector<uint16_t>& check_ports() const { return check_ports_; }
+  const std::vector<evidence::Evidence>& baselines() const { return baselines_; }
+  // Ports that are published or listen, without those of the checks.
+  const std::vector<Element>& other_ports() const { return other_ports_; }
+
+ private:
+  void add_asked();
+  void add_used_calls();
+  void add_written();
+  void add_port_start();
+  void mark_used();
+  void mark_ports();
+  void sort();
+  privilege::SeccompProfile profile(const Choice& choice, bool no_new_privileges) const;
+  void restrict_process(const Choice& choice, privilege::Policy& policy) const;
+  void restrict_files(const Choice& choice, privilege::Policy& policy) const;
+
+  const Question& question_;
+  std::vector<uint16_t> check_ports_;
+  std::vector<evidence::Evidence> baselines_;
+  std::vector<Element> elements_;
+  std::vector<Element> other_ports_;
+  uint64_t pids_limit_ = 0;
+};
+
+// Calls that are judged one by one when they were used (DESIGN section 5).
+const std::vector<std::string>& risky_calls();
+
+// Whether the recorder sees when a privilege of the axis is exercised.
+bool leaves_trace(privilege::Axis axis);
+
+}  // namespace pare::prove
