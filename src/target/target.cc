@@ -147,7 +147,7 @@ static Json env_json(const std::vector<EnvVar>& env) {
   Json list = Json::array();
   for (const EnvVar& variable : env) {
     Json entry = {{"name", variable.name}};
-    if (variable.secret) {
+    if (variable.secret || looks_secret(variable.name)) {
       entry["secretSha256"] = base::sha256_hex(variable.value);
     } else {
       entry["value"] = variable.value;
@@ -197,9 +197,13 @@ Json to_json(const Target& target, const privilege::Policy& asked) {
       {"entrypoint", target.entrypoint},
       {"imageEntrypoint", target.facts.entrypoint},
       {"imageUser", target.facts.user},
+      {"imageEnv", env_json(target.facts.env)},
+      {"imageWorkdir", target.facts.workdir},
+      {"imagePinned", target.facts.pinned},
       {"env", env_json(target.env)},
       {"workdir", target.workdir},
       {"volumes", volumes_json(target.volumes)},
+      {"tmpfsOptions", target.tmpfs_options},
       {"ports", ports_json(target.ports)},
       {"gpus", target.gpus},
       {"init", target.init},
@@ -216,6 +220,15 @@ Json to_json(const Target& target, const privilege::Policy& asked) {
   return json;
 }
 
+static std::vector<EnvVar> read_env(const Json& json) {
+  std::vector<EnvVar> env;
+  for (const Json& e : json) {
+    bool secret = e.contains("secretSha256");
+    env.push_back({e.at("name"), secret ? "" : e.at("value").get<std::string>(), secret});
+  }
+  return env;
+}
+
 static Target read_target(const Json& json) {
   Target t;
   t.kind = json.at("kind") == "image" ? Kind::kImage : Kind::kRootfs;
@@ -228,10 +241,11 @@ static Target read_target(const Json& json) {
   t.argv = json.at("command").get<std::vector<std::string>>();
   t.command = json.value("arguments", std::vector<std::string>{});
   t.entrypoint = json.value("entrypoint", std::vector<std::string>{});
-  for (const Json& e : json.at("env")) {
-    bool secret = e.contains("secretSha256");
-    t.env.push_back({e.at("name"), secret ? "" : e.at("value").get<std::string>(), secret});
-  }
+  t.env = read_env(json.at("env"));
+  t.facts.env = read_env(json.value("imageEnv", Json::array()));
+  t.facts.workdir = json.value("imageWorkdir", "");
+  t.facts.pinned = json.value("imagePinned", "");
+  t.tmpfs_options = json.value("tmpfsOptions", std::map<std::string, std::string>{});
   t.workdir = json.value("workdir", "");
   for (const Json& v : json.at("volumes")) {
     t.volumes.push_back(

@@ -54,7 +54,8 @@ struct PasswdEntry {
 
 // What the image or root file system says of itself; filled by Engine::resolve.
 struct ImageFacts {
-  std::string digest;                   // "sha256:..."; empty for a root file system
+  std::string digest;  // "sha256:..."; empty for a root file system
+  std::string pinned;  // "name@sha256:...": what pulls this very image; empty: no registry has it
   std::vector<std::string> entrypoint;  // of the image config
   std::vector<std::string> command;
   std::vector<EnvVar> env;

@@ -60,4 +60,23 @@ TEST(TargetJson, LeavesSecretsOut) {
   EXPECT_EQ(back->env[1].value, "fast");
 }
 
+TEST(Target, WhatTheImageSaysReadsBackWithoutItsSecrets) {
+  Target t;
+  t.kind = Kind::kImage;
+  t.image = "x";
+  t.facts.env = {{"PATH", "/opt/bin", false}, {"HF_TOKEN", "hunter2", false}};
+  t.facts.workdir = "/srv";
+  t.facts.pinned = "registry.example/x@sha256:00";
+  t.tmpfs_options = {{"/run", "size=1m"}};
+  std::string text = to_json(t, privilege::Policy{}).dump();
+  EXPECT_EQ(text.find("hunter2"), std::string::npos);
+  auto back = target_from_json(base::Json::parse(text), "proof");
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->facts.env[0].value, "/opt/bin");
+  EXPECT_TRUE(back->facts.env[1].secret);
+  EXPECT_EQ(back->facts.workdir, "/srv");
+  EXPECT_EQ(back->facts.pinned, t.facts.pinned);
+  EXPECT_EQ(back->tmpfs_options, t.tmpfs_options);
+}
+
 }  // namespace pare::target
