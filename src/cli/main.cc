@@ -1,3 +1,5 @@
-int main() {
-  return 0;
+#include "cli/verbs.h"
+
+int main(int argc, char** argv) {
+  return pare::cli::run(argc, argv);
 }

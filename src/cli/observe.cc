@@ -1,0 +1,85 @@
+// pare observe: one run under the recorder, nothing withheld. Evidence only.
+#include <fmt/core.h>
+
+#include <csignal>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "cli/target_options.h"
+#include "cli/verbs.h"
+#include "record/recorder.h"
+#include "trial/run.h"
+#include "trial/volumes.h"
+
+namespace pare::cli {
+
+namespace {
+
+struct ObserveOptions {
+  TargetOptions target;
+  std::string platform = "kubernetes", out;
+};
+
+Status put(const ObserveOptions& options, const evidence::Evidence& evidence) {
+  std::string text = evidence::to_json(evidence).dump(1) + "\n";
+  if (options.out.empty()) {
+    fmt::print("{}", text);
+    return {};
+  }
+  PARE_CHECK_OK(base::make_directories(options.out));
+  return base::write_file_atomic(options.out + "/evidence.json", text);
+}
+
+Result<int> observe(const ObserveOptions& options) {
+  PARE_TRY(privilege::Platform platform, privilege::find_platform(options.platform));
+  PARE_TRY(target::Target written, make_target(options.target));
+  trial::Start start;
+  PARE_TRY(start.checks, make_checks(options.target, written));
+  PARE_TRY(start.patience.limit, ready_limit(options.target));
+  start.patience.answering = start.patience.limit;
+  PARE_TRY(Workshop workshop, open_workshop(options.target, written));
+  record::Support support = record::probe();
+  if (!support.ok) {
+    return fail(ErrorKind::kHost, "this host cannot record: " + support.missing);
+  }
+  PARE_TRY(target::Target target, workshop.engine->resolve(written));
+  PARE_TRY(trial::Volumes volumes,
+           trial::Volumes::prepare(*workshop.engine, target, workshop.session.directory(),
+                                   workshop.session.directory() + "/warm"));
+  PARE_TRY(trial::Volumes::Mounted mounted, volumes.mount("1", true));
+  start.engine = workshop.engine.get();
+  start.target = &target;
+  start.platform = &platform;
+  start.policy = target::asked_policy(target, platform);
+  for (const check::Spec& spec : start.checks) {
+    start.policy.ports.push_back({spec.port, "tcp", "inference"});
+  }
+  start.until_exit = start.checks.empty();
+  start.options.id = "pare-" + workshop.session.id() + "-1";
+  start.options.volumes = mounted.mounts();
+  start.options.log_path = workshop.session.directory() + "/log";
+  start.options.netns = options.target.netns;
+  start.options.host_network = options.target.network == "open" && options.target.netns.empty();
+  start.options.open_network = start.policy.egress_any;
+  start.volume_path = [&](const std::string& path) { return mounted.host_path(path); };
+  PARE_TRY(trial::StartResult result, trial::run_once(start));
+  PARE_CHECK_OK(put(options, *result.evidence));
+  for (const prove::CheckOutcome& check : result.checks) {
+    if (!check.pass && !check.implied) {
+      return fail(ErrorKind::kBaseline, "check " + check.name + " failed: " + check.why);
+    }
+  }
+  return result.evidence->loss.any() ? 1 : 0;
+}
+
+}  // namespace
+
+Action set_up_observe(CLI::App& app) {
+  auto options = std::make_shared<ObserveOptions>();
+  add_target_options(app, options->target);
+  app.add_option("--for", options->platform, "platform whose defaults are modelled (kubernetes)");
+  app.add_option("-o,--out", options->out, "directory for evidence.json (default: stdout)");
+  return [options] { return observe(*options); };
+}
+
+}  // namespace pare::cli

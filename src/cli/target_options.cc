@@ -1,0 +1,270 @@
+#include "cli/target_options.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "target/docker_run.h"
+
+namespace pare::cli {
+
+namespace {
+
+std::string docker_socket() {
+  const char* host = getenv("DOCKER_HOST");
+  if (host == nullptr || *host == '\0') return engine::DockerOptions{}.socket;
+  std::string_view text = host;
+  return std::string(base::starts_with(text, "unix://") ? text.substr(7) : text);
+}
+
+// HOST:PATH[:ro|:rw]
+Result<target::Volume> parse_volume(const std::string& text) {
+  std::vector<std::string> parts = base::split(text, ':');
+  bool ro = parts.size() == 3 && parts[2] == "ro";
+  bool rw = parts.size() == 2 || (parts.size() == 3 && parts[2] == "rw");
+  if ((!ro && !rw) || parts[0].empty() || !base::starts_with(parts[1], "/")) {
+    return fail(ErrorKind::kUsage,
+                "--volume '" + text + "' is not HOST:PATH[:ro], with an absolute PATH");
+  }
+  std::error_code ec;
+  std::string source = std::filesystem::absolute(parts[0], ec);
+  if (access(source.c_str(), F_OK) != 0) {
+    return fail(ErrorKind::kUsage, "--volume '" + text + "': " + source + " does not exist");
+  }
+  return target::Volume{source, parts[1], false, ro};
+}
+
+target::EnvVar variable(const std::string& name, const std::string& value) {
+  return {name, value, target::looks_secret(name)};
+}
+
+Result<target::EnvVar> parse_env(const std::string& text, const std::string& where) {
+  size_t equals = text.find('=');
+  if (equals == 0) return fail(ErrorKind::kUsage, where + ": '" + text + "' has no name");
+  if (equals != std::string::npos) {
+    return variable(text.substr(0, equals), text.substr(equals + 1));
+  }
+  const char* value = getenv(text.c_str());
+  if (value == nullptr) {
+    return fail(ErrorKind::kUsage, where + ": " + text +
+                                       " is not set in the environment: export it, or give " +
+                                       text + "=VALUE");
+  }
+  return variable(text, value);
+}
+
+Status read_env_file(const std::string& path, std::vector<target::EnvVar>& env) {
+  PARE_TRY(std::string text, base::read_file(path));
+  int number = 0;
+  for (const std::string& line : base::split(text, '\n')) {
+    ++number;
+    std::string trimmed(base::trim(line));
+    if (trimmed.empty() || trimmed[0] == '#') continue;
+    PARE_TRY(target::EnvVar one, parse_env(trimmed, path + ":" + std::to_string(number)));
+    env.push_back(std::move(one));
+  }
+  return {};
+}
+
+Status read_secret(const std::string& text, std::vector<target::EnvVar>& env) {
+  size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return fail(ErrorKind::kUsage, "--secret '" + text.substr(0, equals) + "' is not NAME=FILE");
+  }
+  PARE_TRY(std::string value, base::read_file(text.substr(equals + 1)));
+  if (base::ends_with(value, "\n")) value.pop_back();
+  env.push_back({text.substr(0, equals), value, true});
+  return {};
+}
+
+Status add_environment(const TargetOptions& options, target::Target& target) {
+  for (const std::string& file : options.env_files) {
+    PARE_CHECK_OK(read_env_file(file, target.env));
+  }
+  for (const std::string& text : options.env) {
+    PARE_TRY(target::EnvVar one, parse_env(text, "--env"));
+    target.env.push_back(std::move(one));
+  }
+  for (const std::string& text : options.secrets) PARE_CHECK_OK(read_secret(text, target.env));
+  return {};
+}
+
+Status add_asked(const TargetOptions& options, target::Target& target) {
+  if (options.asked.empty() || options.asked == "default") return {};
+  if (options.asked == "all") {
+    target.capabilities = privilege::CapabilitySet::all();
+    return {};
+  }
+  if (options.asked == "none") {
+    target.capabilities = privilege::CapabilitySet{};
+    return {};
+  }
+  PARE_TRY(target.capabilities, privilege::CapabilitySet::parse(base::split(options.asked, ',')));
+  return {};
+}
+
+Status add_common(const TargetOptions& options, target::Target& target) {
+  PARE_CHECK_OK(add_environment(options, target));
+  PARE_CHECK_OK(add_asked(options, target));
+  for (const std::string& text : options.volumes) {
+    PARE_TRY(target::Volume volume, parse_volume(text));
+    target.volumes.push_back(std::move(volume));
+  }
+  for (uint16_t port : options.ports) target.ports.push_back({"", port, port, "tcp"});
+  if (!options.user.empty()) target.user = options.user;
+  if (!options.workdir.empty()) target.workdir = options.workdir;
+  if (!options.network.empty() && options.network != "open" && options.network != "none") {
+    return fail(ErrorKind::kUsage, "--network is 'open' or 'none', not '" + options.network + "'");
+  }
+  return {};
+}
+
+bool container_line(const TargetOptions& options) {
+  return target::is_docker_run(options.words);
+}
+
+Result<target::Target> rootfs_target(const TargetOptions& options) {
+  if (options.rootfs.empty()) {
+    return fail(ErrorKind::kUsage,
+                "nothing to run: give a docker run line after --, or --rootfs DIR -- CMD ARGS");
+  }
+  if (options.words.empty()) {
+    return fail(ErrorKind::kUsage, "--rootfs needs the command to run after --: -- CMD ARGS");
+  }
+  target::Target target;
+  target.kind = target::Kind::kRootfs;
+  std::error_code ec;
+  target.rootfs = std::filesystem::absolute(options.rootfs, ec);
+  target.command = options.words;
+  target.name = std::filesystem::path(options.words[0]).filename();
+  target.written = options.words;
+  target.network = options.network == "open" || !options.netns.empty() ? "bridge" : "none";
+  return target;
+}
+
+}  // namespace
+
+void add_target_options(CLI::App& app, TargetOptions& options) {
+  app.add_option("--engine", options.engine,
+                 "oci | docker (default: docker for a docker run line)");
+  app.add_option("--runtime", options.runtime, "runc | crun, for the oci engine");
+  app.add_option("--rootfs", options.rootfs, "root file system (never written)");
+  app.add_option("--volume", options.volumes, "HOST:PATH[:ro]; trials see an overlay of it");
+  app.add_option("--env", options.env, "NAME=VALUE, or NAME from the environment");
+  app.add_option("--env-file", options.env_files, "file of NAME=VALUE lines");
+  app.add_option("--secret", options.secrets, "NAME=FILE: a variable whose value is never shown");
+  app.add_option("--user", options.user, "UID[:GID] or names of the image's passwd");
+  app.add_option("--workdir", options.workdir, "working directory");
+  app.add_option("--asked", options.asked,
+                 "capabilities granted today: default | all | none | CAP,...");
+  app.add_option("--port", options.ports, "port that is published today");
+  app.add_option("--check", options.checks,
+                 "what 'it works' means: http://:8000/PATH;..., openai://:8000, exec:CMD, or a "
+                 "curl line");
+  app.add_option("--network", options.network, "open | none: egress of the baseline");
+  app.add_option("--netns", options.netns, "network namespace where egress is open (oci)");
+  app.add_option("--ready-within", options.ready_within, "limit for the baseline's start (10m)");
+  app.add_option("target", options.words, "docker run ... | CMD ARGS (after --)");
+}
+
+Result<target::Target> make_target(const TargetOptions& options) {
+  target::Target target;
+  if (container_line(options)) {
+    if (!options.rootfs.empty()) {
+      return fail(ErrorKind::kUsage, "--rootfs and a docker run line exclude each other");
+    }
+    PARE_TRY(target, target::parse_docker_run(options.words, target::caller_environment()));
+    if (options.network == "none") target.network = "none";
+  } else {
+    PARE_TRY(target, rootfs_target(options));
+  }
+  PARE_CHECK_OK(add_common(options, target));
+  return target;
+}
+
+Result<std::vector<check::Spec>> make_checks(const TargetOptions& options,
+                                             const target::Target& target) {
+  PARE_TRY(std::vector<check::Spec> specs, check::parse_specs(options.checks));
+  std::vector<std::pair<uint16_t, uint16_t>> published;
+  for (const target::PublishedPort& port : target.ports) {
+    published.emplace_back(port.host_port, port.port);
+  }
+  check::to_container_ports(specs, published);
+  return specs;
+}
+
+Result<std::chrono::milliseconds> ready_limit(const TargetOptions& options) {
+  if (options.ready_within.empty()) return std::chrono::milliseconds(600'000);
+  auto limit = base::parse_duration(options.ready_within);
+  if (limit) return *limit;
+  return fail(ErrorKind::kUsage,
+              "--ready-within '" + options.ready_within + "' is not a duration such as 30s or 10m");
+}
+
+Result<Workshop> open_workshop(const TargetOptions& options, const target::Target& target) {
+  if (geteuid() != 0) {
+    return fail(ErrorKind::kHost,
+                "pare needs root to run and record containers: run it with sudo (pare doctor says "
+                "what else this host lacks)");
+  }
+  std::string name = options.engine;
+  if (name.empty()) name = target.kind == target::Kind::kImage ? "docker" : "oci";
+  if (name != "oci" && name != "docker") {
+    return fail(ErrorKind::kUsage, "--engine is 'oci' or 'docker', not '" + name + "'");
+  }
+  if ((name == "docker") != (target.kind == target::Kind::kImage)) {
+    return fail(ErrorKind::kUsage, name == "docker"
+                                       ? "--engine docker needs a docker run line after --"
+                                       : "--engine oci needs --rootfs DIR -- CMD ARGS");
+  }
+  PARE_CHECK_OK(sweep_dead_sessions());
+  PARE_TRY(sys::Session session, sys::Session::open());
+  Workshop workshop{std::move(session), nullptr};
+  if (name == "oci") {
+    engine::OciOptions oci;
+    oci.runtime = options.runtime;
+    oci.state_dir = workshop.session.directory();
+    PARE_TRY(workshop.engine, engine::make_oci(oci));
+  } else {
+    engine::DockerOptions docker;
+    docker.socket = docker_socket();
+    docker.session = workshop.session.id();
+    docker.state_dir = workshop.session.directory();
+    // Written before the first container, so that a sweep finds the daemon that holds them.
+    PARE_CHECK_OK(base::write_file_atomic(docker.state_dir + "/docker-socket", docker.socket));
+    PARE_TRY(workshop.engine, engine::make_docker(docker));
+  }
+  return workshop;
+}
+
+static Status sweep_one(sys::Session& session) {
+  engine::OciOptions oci;
+  oci.state_dir = session.directory();
+  if (auto engine = engine::make_oci(oci)) PARE_CHECK_OK((*engine)->sweep(session.id()));
+  auto socket = base::read_file(session.directory() + "/docker-socket");
+  if (!socket) return {};
+  engine::DockerOptions docker;
+  docker.socket = *socket;
+  docker.session = session.id();
+  docker.state_dir = session.directory();
+  PARE_TRY(std::unique_ptr<engine::Engine> engine, engine::make_docker(docker));
+  return engine->sweep(session.id());
+}
+
+Result<int> sweep_dead_sessions() {
+  PARE_TRY(std::vector<sys::Session> dead, sys::dead_sessions());
+  int swept = 0;
+  for (sys::Session& session : dead) {
+    // A daemon that is gone cannot be asked; the session then waits for the next sweep.
+    if (auto status = sweep_one(session); !status) continue;
+    PARE_CHECK_OK(session.remove());
+    ++swept;
+  }
+  return swept;
+}
+
+}  // namespace pare::cli

@@ -1,0 +1,49 @@
+// What prove and observe have in common: which target, on which engine, with which checks.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "check/check.h"
+#include "engine/engine.h"
+#include "sys/session.h"
+#include "target/target.h"
+
+namespace pare::cli {
+
+struct TargetOptions {
+  std::string engine;
+  std::string runtime = "runc";
+  std::string rootfs;
+  std::vector<std::string> volumes, env, env_files, secrets, checks;
+  std::string user, asked, workdir, network, netns;
+  std::vector<uint16_t> ports;
+  std::string ready_within;
+  std::vector<std::string> words;  // after --
+};
+
+void add_target_options(CLI::App& app, TargetOptions& options);
+
+// The target as written; not yet resolved by an engine.
+Result<target::Target> make_target(const TargetOptions& options);
+Result<std::vector<check::Spec>> make_checks(const TargetOptions& options,
+                                             const target::Target& target);
+// Default 10 minutes: a cold model server downloads before it answers.
+Result<std::chrono::milliseconds> ready_limit(const TargetOptions& options);
+
+// A session of this process with its engine. Dead sessions of killed processes are swept first.
+struct Workshop {
+  sys::Session session;
+  std::unique_ptr<engine::Engine> engine;
+};
+Result<Workshop> open_workshop(const TargetOptions& options, const target::Target& target);
+
+// Removes what dead sessions left: containers, cgroups, mounts, directories. How many there were.
+Result<int> sweep_dead_sessions();
+
+}  // namespace pare::cli

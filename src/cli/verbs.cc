@@ -1,0 +1,86 @@
+#include "cli/verbs.h"
+
+#include <fmt/core.h>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "base/text.h"
+#include "cli/version.h"
+
+namespace pare::cli {
+
+const std::vector<Verb>& verb_table() {
+  static const std::vector<Verb> kTable = {
+      {"prove", "find the least privilege a container needs, by running it without", set_up_prove},
+      {"observe", "run it once under the recorder: evidence only", set_up_observe},
+      {"emit", "write a proof down for a platform", set_up_emit},
+      {"doctor", "say what this host can and cannot do", set_up_doctor},
+      {"clean", "remove whatever a killed pare left behind", set_up_clean},
+  };
+  return kTable;
+}
+
+namespace {
+
+void print_error(const Error& error) {
+  fmt::print(stderr, "pare: {}\n", error.message);
+}
+
+std::string unknown_verb(const std::string& word) {
+  std::vector<std::string> names;
+  for (const Verb& verb : verb_table()) names.emplace_back(verb.name);
+  std::string near = base::nearest(word, names);
+  return "unknown verb '" + word + "'" +
+         (near.empty() ? ", see pare --help" : ", did you mean '" + near + "'?");
+}
+
+int run_action(const Action& action) {
+  try {
+    Result<int> code = action();
+    if (code) return *code;
+    print_error(code.error());
+    return base::exit_code(code.error().kind);
+  } catch (const std::exception& e) {
+    print_error({ErrorKind::kHost, std::string("unexpected: ") + e.what()});
+    return base::exit_code(ErrorKind::kHost);
+  }
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  CLI::App app{"pare proves the least privilege an inference container needs, and writes it down.",
+               "pare"};
+  app.set_version_flag("--version", std::string("pare ") + kVersion);
+  app.require_subcommand(0, 1);
+  app.footer(
+      "exit codes: 0 done (a proof: minimal), 1 the answer is no, 2 usage, 3 the host cannot,\n"
+      "            4 the baseline fails its checks, 5 could not read everything");
+  Action chosen;
+  for (const Verb& verb : verb_table()) {
+    CLI::App* sub = app.add_subcommand(verb.name, verb.summary);
+    Action action = verb.set_up(*sub);
+    sub->callback([&chosen, action] { chosen = action; });
+  }
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
+    print_error({ErrorKind::kUsage, unknown_verb(argv[1])});
+    return base::exit_code(ErrorKind::kUsage);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);
+    print_error({ErrorKind::kUsage, std::string(e.what()) + " (see pare --help)"});
+    return base::exit_code(ErrorKind::kUsage);
+  }
+  if (!chosen) {
+    fmt::print("{}", app.help());
+    return argc > 1 ? 0 : base::exit_code(ErrorKind::kUsage);
+  }
+  return run_action(chosen);
+}
+
+}  // namespace pare::cli

@@ -1,0 +1,219 @@
+#include "trial/run.h"
+
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <csignal>
+#include <thread>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "record/recorder.h"
+#include "trial/annotate.h"
+
+namespace pare::trial {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+namespace {
+
+milliseconds since(Clock::time_point begin) {
+  return std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
+}
+
+// The last line that the server wrote, for people who ask why it ended.
+std::string last_log_line(const std::string& path) {
+  auto text = base::read_file(path);
+  if (!text) return "";
+  std::string_view rest = base::trim(*text);
+  size_t begin = rest.rfind('\n');
+  std::string line(begin == std::string_view::npos ? rest : rest.substr(begin + 1));
+  if (line.size() > 200) line = line.substr(0, 197) + "...";
+  return line;
+}
+
+std::string exit_clause(const engine::ExitState& exit, const std::string& log_path) {
+  std::string clause = exit.oom_killed   ? "killed for want of memory"
+                       : exit.code > 128 ? "killed by signal " + std::to_string(exit.code - 128)
+                                         : "exited with code " + std::to_string(exit.code);
+  std::string line = last_log_line(log_path);
+  return line.empty() ? clause : clause + ": " + line;
+}
+
+class Session {
+ public:
+  explicit Session(const Start& start) : start_(start) {}
+
+  Result<StartResult> run() {
+    PARE_CHECK_OK(open());
+    if (start_.until_exit) {
+      result_.exit = container_->wait(start_.patience.limit);
+    } else {
+      PARE_CHECK_OK(reach_readiness());
+      if (result_.ready) PARE_CHECK_OK(run_checks());
+      PARE_CHECK_OK(stop());
+    }
+    if (recorder_) PARE_CHECK_OK(collect_evidence());
+    PARE_CHECK_OK(container_->remove());
+    return std::move(result_);
+  }
+
+ private:
+  Status open() {
+    PARE_TRY(container_, start_.engine->create(*start_.target, start_.policy, *start_.platform,
+                                               start_.options));
+    if (start_.record) {
+      record::Options options;
+      options.seccomp_refusals = start_.policy.seccomp.has_value() || start_.policy.seccomp_default;
+      PARE_TRY(recorder_, record::Recorder::open(options));
+      PARE_CHECK_OK(recorder_->arm(container_->cgroup_leaf()));
+    }
+    began_ = Clock::now();
+    PARE_CHECK_OK(container_->start());
+    subject_.pid = container_->pid();
+    subject_.exec = [this](const std::vector<std::string>& argv, milliseconds limit) {
+      return container_->exec(argv, limit);
+    };
+    if (!start_.detect) {
+      for (const privilege::PortGrant& port : start_.policy.ports) {
+        subject_.reachable.push_back(port.port);
+      }
+    }
+    if (start_.until_exit || !alive()) return {};
+    return set_up_network();
+  }
+
+  // Only a namespace that belongs to this container alone is changed.
+  Status set_up_network() {
+    if (start_.options.host_network) {
+      subject_.address = "127.0.0.1";
+      return {};
+    }
+    auto prepared = check::prepare_network(subject_);
+    if (!prepared && !alive()) return {};  // it ended meanwhile: the readiness check says so
+    if (!prepared) return prepared;
+    bool closed = !start_.policy.egress_any && start_.options.netns.empty();
+    if (!closed || start_.policy.refusal == privilege::Refusal::kUnreachable) return {};
+    auto set = check::set_refusal(subject_, start_.policy.refusal == privilege::Refusal::kDropped
+                                                ? check::Egress::kDropped
+                                                : check::Egress::kRefused);
+    return !set && !alive() ? Status{} : set;
+  }
+
+  bool alive() {
+    result_.exit = container_->state();
+    return !result_.exit.exited;
+  }
+
+  Status reach_readiness() {
+    if (start_.detect) PARE_CHECK_OK(detect_checks());
+    const auto& specs = start_.detect ? result_.detected : start_.checks;
+    if (specs.empty()) {
+      result_.why = alive() ? "nothing that pare can check answered" : ended();
+      return {};
+    }
+    PARE_TRY(result_.readiness,
+             check::wait_ready(specs, subject_, start_.patience, [this] { return alive(); }));
+    result_.ready = result_.readiness.pass;
+    if (result_.ready) return recorder_ ? recorder_->mark_ready() : Status{};
+    std::string why = alive() ? result_.readiness.why : ended();
+    result_.checks.push_back({result_.readiness.name, false, why, false});
+    result_.why = result_.readiness.name + ": " + why;
+    return {};
+  }
+
+  std::string ended() { return exit_clause(result_.exit, start_.options.log_path); }
+
+  Status detect_checks() {
+    PARE_TRY(result_.detected,
+             check::detect_when_ready(subject_, start_.patience.limit, [this] { return alive(); }));
+    for (const check::Spec& spec : result_.detected) subject_.reachable.push_back(spec.port);
+    return {};
+  }
+
+  Status run_checks() {
+    for (const check::Spec& spec : start_.detect ? result_.detected : start_.checks) {
+      PARE_TRY(check::CheckResult one, check::run(spec, subject_));
+      std::string why = !one.pass && !alive() ? ended() : one.why;
+      result_.checks.push_back({spec.name, one.pass, why, false});
+      if (!one.pass && result_.why.empty()) result_.why = spec.name + ": " + why;
+    }
+    if (!alive() && result_.why.empty()) {
+      result_.why = ended();
+      result_.checks.push_back({"alive", false, result_.why, false});
+    }
+    return {};
+  }
+
+  // A clean stop is an implied check: judged relative to the baseline.
+  Status stop() {
+    if (alive()) measure_areas();
+    if (recorder_) identify_listeners();
+    if (!alive()) return {};
+    auto asked = Clock::now();
+    PARE_CHECK_OK(container_->signal(start_.stop_limit.count() > 0 ? SIGTERM : SIGKILL));
+    engine::ExitState exit = container_->wait(start_.stop_limit);
+    bool clean = start_.stop_limit.count() > 0 && exit.exited &&
+                 (exit.code == 0 || exit.code == 128 + SIGTERM);
+    std::string why;
+    if (!clean) {
+      why = exit.exited
+                ? "exit code " + std::to_string(exit.code) + " on SIGTERM"
+                : "still runs " + std::to_string(since(asked).count() / 1000) + " s after SIGTERM";
+    }
+    if (result_.ready) result_.checks.push_back({"stop", clean, why, true});
+    if (!exit.exited) {
+      PARE_CHECK_OK(container_->signal(SIGKILL));
+      container_->wait(milliseconds(10'000));
+    }
+    return {};
+  }
+
+  void measure_areas() {
+    std::string root = "/proc/" + std::to_string(container_->pid()) + "/root";
+    for (const privilege::Writable& writable : start_.policy.writable) {
+      struct statvfs fs {};
+      if (statvfs((root + writable.path).c_str(), &fs) != 0) continue;
+      areas_.push_back({writable.path, (fs.f_blocks - fs.f_bfree) * fs.f_frsize});
+    }
+  }
+
+  void identify_listeners() {
+    if (!alive()) return;
+    auto ports = check::listening_ports(subject_);
+    if (!ports) return;
+    for (uint16_t port : *ports) {
+      auto identity = check::identify(subject_, port);
+      if (identity) identities_.push_back({port, "tcp", "", identity->speaks, identity->role});
+    }
+  }
+
+  Status collect_evidence() {
+    PARE_TRY(evidence::Evidence evidence, recorder_->finish());
+    evidence.areas = areas_;
+    annotate_owners(evidence, *start_.engine, *start_.target, start_.volume_path);
+    annotate_listeners(evidence, identities_);
+    annotate_log(evidence, start_.options.log_path, since(began_));
+    result_.evidence = std::move(evidence);
+    return {};
+  }
+
+  const Start& start_;
+  StartResult result_;
+  std::unique_ptr<engine::Container> container_;
+  std::unique_ptr<record::Recorder> recorder_;
+  check::Subject subject_;
+  std::vector<evidence::AreaFact> areas_;
+  std::vector<evidence::ListenerFact> identities_;
+  Clock::time_point began_ = Clock::now();
+};
+
+}  // namespace
+
+Result<StartResult> run_once(const Start& start) {
+  return Session(start).run();
+}
+
+}  // namespace pare::trial

@@ -1,0 +1,181 @@
+#include "trial/runner.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/text.h"
+
+namespace pare::trial {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+void merge(prove::Outcome& into, StartResult&& result, bool second) {
+  if (!second) {
+    into.checks = std::move(result.checks);
+    into.evidence = std::move(result.evidence);
+    into.why = result.why;
+    into.pass = result.ready && result.why.empty();
+    return;
+  }
+  into.checks.push_back({"restart", result.why.empty(), result.why, true});
+}
+
+std::string replace_all(std::string text, const std::string& what, const std::string& with) {
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) {
+    text.replace(at, what.size(), with);
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<prove::Outcome> Runner::run(const prove::Request& request) {
+  PARE_TRY(std::optional<prove::Outcome> known, journal_.find(request));
+  if (known) {
+    PARE_CHECK_OK(load_detected());
+    learn(*known);
+    return std::move(*known);
+  }
+  PARE_TRY(prove::Outcome outcome, run_fresh(request));
+  PARE_CHECK_OK(journal_.record(request, outcome));
+  learn(outcome);
+  return outcome;
+}
+
+Result<prove::Outcome> Runner::run_fresh(const prove::Request& request) {
+  PARE_TRY(std::string directory, journal_.trial_directory(request.id));
+  std::string log_path = directory + "/log";
+  if (unlink(log_path.c_str()) != 0 && errno != ENOENT) {
+    return fail_errno("cannot replace " + log_path, errno);
+  }
+  auto began = Clock::now();
+  PARE_TRY(Volumes::Mounted mounted, volumes_.mount(std::to_string(request.id), request.cold));
+  prove::Outcome outcome;
+  outcome.starts = 0;
+  for (int number = 0; number < (request.restart ? 2 : 1); ++number) {
+    PARE_TRY(StartResult result, start(request, number, mounted, log_path));
+    ++outcome.starts;
+    if (first_ && result.ready) baseline_ = result.readiness;
+    if (!result.detected.empty()) PARE_CHECK_OK(save_detected(result.detected));
+    merge(outcome, std::move(result), number == 1);
+    if (!outcome.pass) break;
+  }
+  if (first_) PARE_CHECK_OK(volumes_.keep(std::move(mounted)));
+  PARE_CHECK_OK(mask_secrets(log_path));
+  outcome.seconds = std::chrono::duration<double>(Clock::now() - began).count();
+  return outcome;
+}
+
+Result<StartResult> Runner::start(const prove::Request& request, int number,
+                                  const Volumes::Mounted& mounted, const std::string& log_path) {
+  Start start;
+  start.engine = options_.engine;
+  start.target = &options_.target;
+  start.platform = &options_.platform;
+  start.policy = request.policy;
+  start.options.id = options_.session + "-" + std::to_string(request.id) +
+                     (number == 0 ? "" : "-" + std::to_string(number));
+  start.options.volumes = mounted.mounts();
+  start.options.log_path = log_path;
+  if (request.policy.egress_any) {
+    start.options.netns = options_.netns;
+    start.options.host_network = options_.host_egress;
+    start.options.open_network = true;
+  }
+  start.checks = options_.checks;
+  start.detect = options_.checks.empty();
+  start.record = options_.record && number == 0;
+  start.patience = patience(request);
+  if (request.kind == "baseline") {
+    for (uint16_t port : check_ports()) start.policy.ports.push_back({port, "tcp", "inference"});
+  }
+  if (!stops_) start.stop_limit = milliseconds(0);
+  start.volume_path = [&](const std::string& path) { return mounted.host_path(path); };
+  return run_once(start);
+}
+
+// A withheld privilege may slow a start (time-outs, retries) without being needed; the bounds leave
+// room for that and for a busy host.
+check::Patience Runner::patience(const prove::Request& request) const {
+  check::Patience patience{options_.ready_limit, options_.ready_limit};
+  if (!baseline_ || request.cold) return patience;
+  auto of_seconds = [](double seconds) {
+    return milliseconds(static_cast<int64_t>(seconds * 1000));
+  };
+  patience.limit =
+      std::min(patience.limit, std::max(milliseconds(5'000), of_seconds(baseline_->seconds * 4)));
+  patience.answering = std::min(
+      patience.limit, std::max(milliseconds(1'000), of_seconds(baseline_->answering_seconds * 4)));
+  return patience;
+}
+
+// Also from a journalled outcome, so that a resumed run goes on as the first one would have.
+void Runner::learn(const prove::Outcome& outcome) {
+  if (!first_) return;
+  first_ = false;
+  if (!baseline_) {
+    baseline_.emplace();
+    baseline_->seconds = baseline_->answering_seconds = outcome.seconds;
+  }
+  for (const prove::CheckOutcome& check : outcome.checks) {
+    if (check.implied && check.name == "stop") stops_ = check.pass;
+  }
+}
+
+std::vector<verdict::CheckEntry> Runner::checks() const {
+  std::vector<verdict::CheckEntry> entries;
+  for (const check::Spec& spec : options_.checks) entries.push_back({spec.name, spec.text});
+  return entries;
+}
+
+std::vector<uint16_t> Runner::check_ports() const {
+  std::set<uint16_t> ports;
+  for (const check::Spec& spec : options_.checks) {
+    if (spec.port != 0) ports.insert(spec.port);
+  }
+  return {ports.begin(), ports.end()};
+}
+
+Status Runner::save_detected(const std::vector<check::Spec>& specs) {
+  if (!options_.checks.empty()) return {};
+  options_.checks = specs;
+  base::Json list = base::Json::array();
+  for (const check::Spec& spec : specs) list.push_back(spec.text);
+  return base::write_file_atomic(options_.out_dir + "/detected-checks.json", list.dump());
+}
+
+Status Runner::load_detected() {
+  if (!options_.checks.empty()) return {};
+  std::string path = options_.out_dir + "/detected-checks.json";
+  PARE_TRY(std::string text, base::read_file(path));
+  PARE_TRY(base::Json list, base::parse_json(text, path));
+  for (const base::Json& item : list) {
+    PARE_TRY(check::Spec spec, check::parse_spec(item.get<std::string>()));
+    options_.checks.push_back(std::move(spec));
+  }
+  return {};
+}
+
+// Names and digests only: what a server prints of its keys is taken out before anyone reads it.
+Status Runner::mask_secrets(const std::string& path) const {
+  std::vector<const target::EnvVar*> secrets;
+  for (const target::EnvVar& variable : options_.target.env) {
+    if (variable.secret && variable.value.size() >= 4) secrets.push_back(&variable);
+  }
+  if (secrets.empty() || access(path.c_str(), F_OK) != 0) return {};
+  PARE_TRY(std::string text, base::read_file(path));
+  std::string masked = text;
+  for (const target::EnvVar* variable : secrets) {
+    masked = replace_all(masked, variable->value, "[" + variable->name + "]");
+  }
+  return masked == text ? Status{} : base::write_file_atomic(path, masked);
+}
+
+}  // namespace pare::trial
