@@ -4,6 +4,7 @@
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
@@ -27,6 +28,11 @@ namespace {
 
 void print_error(const Error& error) {
   fmt::print(stderr, "pare: {}\n", error.message);
+}
+
+bool is_verb(std::string_view word) {
+  const auto& table = verb_table();
+  return std::any_of(table.begin(), table.end(), [&](const Verb& v) { return v.name == word; });
 }
 
 std::string unknown_verb(const std::string& word) {
@@ -65,7 +71,7 @@ int run(int argc, char** argv) {
     Action action = verb.set_up(*sub);
     sub->callback([&chosen, action] { chosen = action; });
   }
-  if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
+  if (argc > 1 && argv[1][0] != '-' && !is_verb(argv[1])) {
     print_error({ErrorKind::kUsage, unknown_verb(argv[1])});
     return base::exit_code(ErrorKind::kUsage);
   }

@@ -41,6 +41,7 @@ Result<prove::Outcome> Runner::run(const prove::Request& request) {
   if (known) {
     PARE_CHECK_OK(load_detected());
     learn(*known);
+    known->replayed = true;
     return std::move(*known);
   }
   PARE_TRY(prove::Outcome outcome, run_fresh(request));
