@@ -55,35 +55,36 @@ def needs(row, privilege):
     return True if kinds == {"needed"} else None if "needed" in kinds else False
 
 
+def by_name(verdicts):
+    """{name: verdict}; "NAME@pull" where another verdict of that name is about serving."""
+    serve = {v["privilege"]: v for v in verdicts if v["phase"] == "serve"}
+    pull = {
+        v["privilege"] + ("@pull" if v["privilege"] in serve else ""): v
+        for v in verdicts
+        if v["phase"] == "pull"
+    }
+    return {**serve, **pull}
+
+
 def compare_verdicts(row, verdicts):
+    found = by_name(verdicts)
     wanted = {name: as_row(v) for name, v in row["verdicts"].items()}
-    for name in ALWAYS + [v["privilege"] for v in verdicts if v["axis"] in JUDGED]:
+    for name in ALWAYS + [n for n, v in found.items() if v["axis"] in JUDGED]:
         wanted.setdefault(name, {"verdict": "unneeded"})
     for name, want in wanted.items():
-        found = [
-            v
-            for v in verdicts
-            if v["privilege"] == name and want.get("phase") in (None, v["phase"])
-        ]
         allowed = any_of(want["verdict"]) + (["unproven"] if row.get("flaky") else [])
-        if not found:
-            if want.get("phase") is None and not row.get("flaky"):
-                yield Difference(name, "/".join(allowed), "no verdict")
+        verdict = found.get(name)
+        if verdict is None:
+            yield Difference(name, "/".join(allowed), "no verdict")
             continue
-        for verdict in found:
-            if name.startswith("egress/") and verdict["phase"] == "pull" and "phase" in want:
-                continue
-            if verdict["verdict"] not in allowed:
-                yield Difference(
-                    name, "/".join(allowed), f"{verdict['verdict']}: {verdict['because']}"
-                )
-            for flag in ("used", "tolerated"):
-                if flag in want and verdict[flag] != want[flag]:
-                    yield Difference(f"{name} {flag}", want[flag], verdict[flag])
-            if verdict["verdict"] == "fixable" and want.get("fix", "") not in json.dumps(
-                verdict["fix"]
-            ):
-                yield Difference(f"{name} fix", want["fix"], json.dumps(verdict["fix"]))
+        if verdict["verdict"] not in allowed:
+            yield Difference(name, "/".join(allowed), f"{verdict['verdict']}: {verdict['because']}")
+        for flag in ("used", "tolerated"):
+            if flag in want and verdict[flag] != want[flag]:
+                yield Difference(f"{name} {flag}", want[flag], verdict[flag])
+        fix = json.dumps(verdict["fix"])
+        if verdict["verdict"] == "fixable" and want.get("fix", "") not in fix:
+            yield Difference(f"{name} fix", want["fix"], fix)
 
 
 def compare_policy(row, policy):

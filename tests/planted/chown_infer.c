@@ -2,8 +2,8 @@
 #include "planted.h"
 
 static int infer(int number, char* body) {
-  const char* path = "/dev/shm/result";
-  (void)number;
+  char path[64];
+  snprintf(path, sizeof path, "/dev/shm/result%d", number);
   if (write_file(path, "x") != 0) return refuse(body, "write");
   int given = chown(path, 1000, 1000) == 0 && chown(path, 1001, 1001) == 0;
   int status = given ? answer(body) : refuse(body, "chown");
