@@ -47,7 +47,9 @@ class Container {
 
   // The last component of the container's cgroup directory, known before start().
   virtual const std::string& cgroup_leaf() const = 0;
-  // Runs the entry point. An error is the engine's (no such program: kUsage).
+  // Runs the entry point. An error is the engine's. What the policy itself prevents (a program
+  // hidden or not executable under it) is a start all the same, that exits with 126 or 127 and
+  // whose log says why.
   virtual Status start() = 0;
   // Host pid of the entry process; 0 before start() and after exit.
   virtual int pid() const = 0;
@@ -55,7 +57,9 @@ class Container {
   // Waits for the exit, at most `limit`.
   virtual ExitState wait(std::chrono::milliseconds limit) = 0;
   virtual Status signal(int number) = 0;
-  // Runs argv inside, as the container's user; the exit code. Labelled apart from the server.
+  // Runs argv inside, as the container's user; the exit code, as shells count: 126 where it could
+  // not be run, 127 where it was not found, 124 where it still ran at the limit and was killed.
+  // Labelled apart from the server.
   virtual Result<int> exec(const std::vector<std::string>& argv,
                            std::chrono::milliseconds limit) = 0;
   // The directory of what the run wrote to its root file system (overlay upper); empty if unknown.

@@ -65,6 +65,7 @@ Result<Mount> Mount::overlay(const OverlayLayers& layers, const std::string& tar
   if (!layers.upper.empty()) {
     options += ",upperdir=" + escape_layer(layers.upper) + ",workdir=" + escape_layer(layers.work);
   }
+  if (layers.throw_away) options += ",volatile";
   // mount(2) takes one page of options and cuts the rest off in silence.
   if (options.size() >= static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
     return fail(ErrorKind::kHost, "cannot mount an overlay at " + target +
@@ -92,6 +93,14 @@ Result<Mount> Mount::bind(const std::string& source, const std::string& target, 
   return made;
 }
 
+Result<Mount> Mount::tmpfs(const std::string& target, uint64_t bytes) {
+  std::string options = "mode=0700,size=" + std::to_string(bytes);
+  if (mount("tmpfs", target.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
+    return fail_errno("cannot mount a tmpfs at " + target, errno);
+  }
+  return Mount(target);
+}
+
 Mount::Mount(Mount&& other) noexcept : path_(std::exchange(other.path_, {})) {}
 
 Mount& Mount::operator=(Mount&& other) noexcept {
@@ -113,17 +122,39 @@ Status Mount::unmount() {
   return fail_errno("cannot unmount " + path, errno);
 }
 
-std::vector<std::string> mounts_below(std::string_view mountinfo, const std::string& directory) {
+namespace {
+
+// The mount points of a mountinfo text that `wanted` takes, latest first: the kernel lists a mount
+// after the one it stands on.
+template <typename F>
+std::vector<std::string> mount_points(std::string_view mountinfo, F&& wanted) {
   std::vector<std::string> found;
   for (const std::string& line : base::split(mountinfo, '\n')) {
     std::vector<std::string> fields = base::split(line, ' ');
     if (fields.size() < 5) continue;
     std::string point = unescape_octal(fields[4]);
-    if (point == directory || base::starts_with(point, directory + "/")) found.push_back(point);
+    if (wanted(point)) found.push_back(point);
   }
-  // The kernel lists a mount after the one it stands on.
   std::reverse(found.begin(), found.end());
   return found;
+}
+
+Status unmount_all(const std::vector<std::string>& points) {
+  for (const std::string& point : points) {
+    if (umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL &&
+        errno != ENOENT) {
+      return fail_errno("cannot unmount " + point, errno);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> mounts_below(std::string_view mountinfo, const std::string& directory) {
+  return mount_points(mountinfo, [&](const std::string& point) {
+    return point == directory || base::starts_with(point, directory + "/");
+  });
 }
 
 Result<std::vector<std::string>> mounts_below(const std::string& directory) {
@@ -135,13 +166,15 @@ Result<std::vector<std::string>> mounts_below(const std::string& directory) {
 Status unmount_below(const std::string& directory) {
   if (access(directory.c_str(), F_OK) != 0 && errno == ENOENT) return {};
   PARE_TRY(auto points, mounts_below(directory));
-  for (const std::string& point : points) {
-    if (umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL &&
-        errno != ENOENT) {
-      return fail_errno("cannot unmount " + point, errno);
-    }
-  }
-  return {};
+  return unmount_all(points);
+}
+
+Status unmount_marked(const std::string& marker) {
+  if (marker.size() < 8) return fail(ErrorKind::kUsage, "'" + marker + "' marks too many mounts");
+  PARE_TRY(std::string mountinfo, base::read_file("/proc/self/mountinfo"));
+  return unmount_all(mount_points(mountinfo, [&](const std::string& point) {
+    return point.find(marker) != std::string::npos;
+  }));
 }
 
 }  // namespace pare::sys

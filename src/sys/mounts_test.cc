@@ -76,6 +76,18 @@ TEST_F(Mounts, AReadOnlyBindRefusesWritesAndAWritableOneTakesThem) {
   EXPECT_EQ(read("low1/new"), "x");
 }
 
+TEST_F(Mounts, ATmpfsIsEmptyPrivateAndBounded) {
+  auto mount = Mount::tmpfs(dir_ + "/low1", 1 << 20);
+  ASSERT_TRUE(mount) << mount.error().message;
+  EXPECT_EQ(read("low1/a"), "(none)");
+  struct stat st {};
+  ASSERT_EQ(stat((dir_ + "/low1").c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 07777, 0700U);
+  auto full = base::write_file_atomic(dir_ + "/low1/big", std::string(2 << 20, 'x'));
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().sys_errno, ENOSPC);
+}
+
 TEST_F(Mounts, AMountGoesWithItsOwner) {
   {
     auto mount = Mount::bind(dir_ + "/low1", dir_ + "/at", false);

@@ -224,9 +224,13 @@ void ChildProcess::end() noexcept {
   pid_ = 0;
 }
 
+bool ChildProcess::exits_within(milliseconds limit) const {
+  return wait_readable(pidfd_.get(), Deadline(limit));
+}
+
 Result<std::optional<int>> ChildProcess::wait(milliseconds limit) {
   if (code_) return code_;
-  if (!wait_readable(pidfd_.get(), Deadline(limit))) return std::optional<int>();
+  if (!exits_within(limit)) return std::optional<int>();
   siginfo_t info{};
   while (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED) != 0) {
     if (errno != EINTR) return fail_errno("cannot wait for process " + std::to_string(pid_), errno);

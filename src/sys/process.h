@@ -43,6 +43,8 @@ class ChildProcess {
 
   pid_t pid() const { return pid_; }  // valid until the exit was seen, then 0
   int pidfd() const { return pidfd_.get(); }
+  // Whether it has exited, after waiting for that at most `limit`. Does not reap.
+  bool exits_within(std::chrono::milliseconds limit) const;
   // The exit code as exit_code_of counts it; nullopt when it still runs after `limit`.
   Result<std::optional<int>> wait(std::chrono::milliseconds limit);
   Status signal(int number);  // of a child that has exited: no error

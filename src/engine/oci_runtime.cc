@@ -1,0 +1,178 @@
+#include "engine/oci_runtime.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "sys/cgroup.h"
+#include "sys/deadline.h"
+
+namespace pare::engine {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::array<std::string_view, 2> kRuntimes = {"runc", "crun"};
+
+// The last error in a JSON log (--log-format json: logrus in runc, libcrun/error.c in crun).
+std::string last_error(const std::string& path) {
+  auto text = base::read_file(path);
+  std::string message;
+  if (!text) return message;
+  for (const std::string& line : base::split(*text, '\n')) {
+    auto json = base::parse_json(line, path);
+    if (!json || !json->is_object()) continue;
+    auto field = [&](const char* name) {
+      auto it = json->find(name);
+      return it != json->end() && it->is_string() ? it->get<std::string>() : std::string();
+    };
+    if (field("level") == "error") message = field("msg");
+  }
+  return message;
+}
+
+pid_t read_pid(const std::string& path) {
+  auto text = base::read_file(path);
+  auto pid = text ? base::parse_u64(base::trim(*text)) : std::nullopt;
+  return pid ? static_cast<pid_t>(*pid) : 0;
+}
+
+// The runtime returns when its child is about to call execve(2); until it has, a signal would meet
+// the runtime's own handlers. Bounded: a server may itself be called like the runtime.
+void await_exec(pid_t pid, const std::string& runtime) {
+  sys::Deadline deadline(std::chrono::seconds(1));
+  std::string path = "/proc/" + std::to_string(pid) + "/cmdline";
+  do {
+    std::string argv0 = base::read_file(path).value_or("").c_str();  // up to the first NUL
+    if (argv0.substr(argv0.rfind('/') + 1) != runtime) return;
+  } while (deadline.sleep(std::chrono::microseconds(100)));
+}
+
+bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+struct OwnFailure {
+  std::string_view part, other_part;  // both are in the message
+  int code;
+};
+
+// runc 1.1 (libcontainer/standard_init_linux.go, rootfs_linux.go) and crun 1.8 (container.c).
+constexpr std::array<OwnFailure, 8> kOwnFailures = {{
+    {"exec: \"", "not found", 127},
+    {"exec: \"", "no such file", 127},
+    {"executable file", "not found", 127},
+    {"exec: \"", "permission denied", 126},
+    {"open executable", "Permission denied", 126},
+    {"chdir to cwd", "permission denied", 126},
+    {"chdir", "Permission denied", 126},
+    // A tmpfs where the image has a file.
+    {"mount", "ot a directory", 126},
+}};
+
+// A filter that lacks what the runtime needs between loading it and execve(2).
+constexpr std::array<std::string_view, 3> kFilterFailures = {
+    "operation not permitted", "function not implemented", "already dead"};
+
+}  // namespace
+
+std::optional<int> own_failure(const std::string& message, bool under_seccomp) {
+  for (const OwnFailure& row : kOwnFailures) {
+    if (contains(message, row.part) && contains(message, row.other_part)) return row.code;
+  }
+  auto refused = [&](std::string_view part) { return contains(base::lower(message), part); };
+  // Limits are set from outside, by the host's rights.
+  if (under_seccomp && !contains(message, "rlimit") &&
+      std::any_of(kFilterFailures.begin(), kFilterFailures.end(), refused)) {
+    return 126;
+  }
+  return std::nullopt;
+}
+
+Result<OciRuntime> OciRuntime::find(const std::string& name) {
+  if (std::find(kRuntimes.begin(), kRuntimes.end(), name) == kRuntimes.end()) {
+    return fail(ErrorKind::kUsage,
+                "unknown runtime '" + name + "' for the oci engine: use runc or crun");
+  }
+  auto path = sys::find_program(name);
+  if (!path) {
+    return fail(ErrorKind::kHost,
+                name + " was not found in PATH: install it (apt-get install " + name + ")");
+  }
+  PARE_TRY(sys::CgroupMode mode, sys::cgroup_mode());
+  if (name == "crun" && mode == sys::CgroupMode::kHybrid) {
+    return fail(ErrorKind::kHost,
+                "crun refuses this host's hybrid cgroups (v1 hierarchies beside cgroup2): use "
+                "--runtime runc");
+  }
+  return OciRuntime(name, *path);
+}
+
+Result<std::string> OciRuntime::version() const {
+  sys::Command command;
+  command.argv = {path_, "--version"};
+  PARE_TRY(sys::Finished done, sys::run(command, std::chrono::seconds(10)));
+  // "runc version 1.1.5+ds1", "crun version 1.8.1"
+  std::vector<std::string> words = base::split(base::split(done.out, '\n')[0], ' ');
+  if (done.code != 0 || words.size() < 3) {
+    return fail(ErrorKind::kHost, name_ + " --version does not answer as expected: '" +
+                                      std::string(base::trim(done.out + done.err)) + "'");
+  }
+  return words[0] + " " + words[2].substr(0, words[2].find('+'));
+}
+
+sys::Command OciRuntime::command(const std::string& directory, const std::string& log,
+                                 const std::vector<std::string>& words) const {
+  sys::Command command;
+  command.argv = {path_,          "--root", directory + "/run", "--log", directory + "/" + log,
+                  "--log-format", "json"};
+  command.argv.insert(command.argv.end(), words.begin(), words.end());
+  // The container's environment is config.json's alone; one thread starts a Go runtime faster.
+  command.env = {
+      {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1"}};
+  return command;
+}
+
+Result<OciRuntime::Launch> OciRuntime::run(const std::string& directory, const std::string& id,
+                                           int output, milliseconds limit) const {
+  std::string pid_file = directory + "/init.pid";
+  sys::Command start =
+      command(directory, "runtime.log",
+              {"run", "--detach", "--bundle", directory, "--pid-file", pid_file, id});
+  start.out = start.err = output;
+  PARE_TRY(sys::ChildProcess runtime, sys::ChildProcess::start(start));
+  PARE_TRY(auto code, runtime.wait(limit));
+  Launch launch;
+  launch.timed_out = !code;
+  if (code == 0) launch.pid = read_pid(pid_file);
+  if (launch.pid != 0) {
+    await_exec(launch.pid, name_);
+  } else {
+    launch.failure = last_error(directory + "/runtime.log");
+    if (launch.failure.empty()) launch.failure = "it gave no reason";
+  }
+  return launch;
+}
+
+Result<OciRuntime::Executed> OciRuntime::exec(const std::string& directory, const std::string& id,
+                                              const std::vector<std::string>& argv,
+                                              milliseconds limit) const {
+  static std::atomic<unsigned> serial{0};  // checks may run several at once
+  std::string name = "exec-" + std::to_string(++serial);
+  std::string log = directory + "/" + name + ".log", pid_file = directory + "/" + name + ".pid";
+  std::vector<std::string> words = {"exec", "--pid-file", pid_file, id};
+  words.insert(words.end(), argv.begin(), argv.end());
+  PARE_TRY(sys::Finished done, sys::run(command(directory, name + ".log", words), limit));
+  Executed executed;
+  executed.code = done.code;
+  executed.timed_out = done.timed_out;
+  if (done.timed_out) executed.pid = read_pid(pid_file);
+  if (done.code != 0 && !done.timed_out) executed.failure = last_error(log);
+  return executed;
+}
+
+}  // namespace pare::engine
