@@ -16,12 +16,17 @@ struct File {
 
 struct Options {
   bool unconfirmed = false;  // emit although the proof is not confirmed; written into every file
+  std::string proof_digest;  // sha256 of proof.json's bytes, hex; empty: of the proof as written
+  bool localhost_seccomp = false;  // kubernetes: the Localhost profile instead of RuntimeDefault
+  std::string runtime_class;       // kubernetes: runtimeClassName; empty: the cluster's default
+  bool host_users = true;          // kubernetes: false writes hostUsers: false (1.30 and later)
 };
 
 // One row a platform.
 struct Emitter {
   std::string name;  // "kubernetes", "docker", "oci", "seccomp"
   std::string summary;
+  std::string platform;  // the row of privilege::platform_table() that it writes for; empty: any
   Result<std::vector<File>> (*emit)(const verdict::Proof&, const Options&);
 };
 const std::vector<Emitter>& emitter_table();

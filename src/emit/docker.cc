@@ -1,0 +1,259 @@
+// One `docker run` command in a small POSIX shell script.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "emit/emitters.h"
+#include "emit/yaml.h"
+
+namespace pare::emit {
+
+namespace {
+
+// The command's words, one line of the script each: an option with its value.
+using Lines = std::vector<std::vector<std::string>>;
+
+bool has_namespace(const privilege::Policy& policy, const std::string& name) {
+  const auto& list = policy.host_namespaces;
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+enum class Network { kNone, kInternal, kOpen, kHost };
+
+Network network_of(const privilege::Policy& policy, const Plan& plan) {
+  if (has_namespace(policy, "network")) return Network::kHost;
+  if (policy.egress_any || !policy.egress.empty()) return Network::kOpen;
+  return plan.ports.empty() ? Network::kNone : Network::kInternal;
+}
+
+std::string network_name(const Plan& plan) {
+  return plan.name + "-closed";
+}
+// An interface's name has at most 15 characters (IFNAMSIZ).
+std::string bridge_name(const Plan& plan) {
+  return "pare-" + base::sha256_hex(plan.name).substr(0, 8);
+}
+
+// One field of --mount's CSV (docs.docker.com, "bind mounts"; RFC 4180 quoting).
+std::string mount_field(const std::string& key, const std::string& value) {
+  std::string field = key + "=" + value;
+  if (field.find_first_of(",\"\n") == std::string::npos) return field;
+  std::string quoted = "\"";
+  for (char c : field) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+void add_privileges(const privilege::Policy& policy, const Plan& plan, Lines& lines) {
+  lines.push_back({"--user", fmt::format("{}:{}", policy.user.uid, policy.user.gid)});
+  for (uint32_t group : policy.user.groups) {
+    lines.push_back({"--group-add", std::to_string(group)});
+  }
+  lines.push_back({"--cap-drop", "ALL"});
+  for (const std::string& name : policy.capabilities.names()) lines.push_back({"--cap-add", name});
+  if (policy.no_new_privileges) lines.push_back({"--security-opt", "no-new-privileges"});
+  if (policy.seccomp) {
+    lines.push_back({"--security-opt", "seccomp=" + plan.name + ".seccomp.json"});
+  } else if (!policy.seccomp_default) {
+    lines.push_back({"--security-opt", "seccomp=unconfined"});
+  }
+  if (policy.pids_max) lines.push_back({"--pids-limit", std::to_string(*policy.pids_max)});
+  if (policy.memlock_bytes) {
+    bool all = *policy.memlock_bytes == UINT64_MAX;
+    std::string bytes = all ? "-1" : std::to_string(*policy.memlock_bytes);
+    lines.push_back({"--ulimit", fmt::format("memlock={0}:{0}", bytes)});
+  }
+  if (policy.shm_bytes) lines.push_back({"--shm-size", std::to_string(*policy.shm_bytes)});
+  for (const auto& [name, value] : policy.sysctls) {
+    lines.push_back({"--sysctl", name + "=" + value});
+  }
+  for (const std::string& device : policy.devices) lines.push_back({"--device", device});
+  for (const char* name : {"pid", "ipc", "uts"}) {
+    if (has_namespace(policy, name)) lines.push_back({std::string("--") + name, "host"});
+  }
+}
+
+void add_files(const privilege::Policy& policy, const Plan& plan, Lines& lines) {
+  if (!policy.rootfs_writable) lines.push_back({"--read-only"});
+  for (const Scratch& s : plan.scratch) {
+    if (s.copy_up) {
+      // Docker fills a new volume with what the image has at the path; a tmpfs would hide it.
+      lines.push_back({"--mount", "type=volume," + mount_field("target", s.path)});
+      continue;
+    }
+    std::string own = "rw," + base::join(tmpfs_options(s, policy.user), ",");
+    lines.push_back({"--tmpfs", s.path + ":" + (s.options.empty() ? own : s.options)});
+  }
+  for (const Mounted& m : plan.volumes) {
+    std::string mount = m.named || m.source.empty() ? "type=volume" : "type=bind";
+    if (!m.source.empty()) mount += "," + mount_field("source", m.source);
+    mount += "," + mount_field("target", m.path) + (m.writable ? "" : ",readonly");
+    lines.push_back({"--mount", mount});
+  }
+}
+
+void add_network(const verdict::Proof& proof, const Plan& plan, Lines& lines) {
+  switch (network_of(proof.policy, plan)) {
+    case Network::kHost:
+      lines.push_back({"--network", "host"});
+      return;
+    case Network::kNone:
+      lines.push_back({"--network", "none"});
+      return;
+    case Network::kInternal:
+      lines.push_back({"--network", network_name(plan)});
+      return;
+    case Network::kOpen:
+      break;
+  }
+  const std::string& asked = proof.target.network;
+  bool named = !asked.empty() && asked != "none" && asked != "host" && asked != "bridge";
+  if (named) lines.push_back({"--network", asked});
+  for (const Port& port : plan.ports) {
+    uint16_t host_port = port.port;
+    for (const target::PublishedPort& p : proof.target.ports) {
+      if (p.port == port.port && p.host_port != 0) host_port = p.host_port;
+    }
+    std::string suffix = port.protocol == "tcp" ? "" : "/" + port.protocol;
+    lines.push_back({"--publish", fmt::format("127.0.0.1:{}:{}{}", host_port, port.port, suffix)});
+  }
+}
+
+// What grants nothing, or is the platform's own business, stays as the target had it.
+void add_target(const target::Target& target, const Plan& plan, Lines& lines) {
+  if (target.init) lines.push_back({"--init"});
+  if (target.tty) lines.push_back({"--tty"});
+  if (target.open_stdin) lines.push_back({"--interactive"});
+  if (!target.runtime.empty()) lines.push_back({"--runtime", target.runtime});
+  if (!target.gpus.empty()) lines.push_back({"--gpus", target.gpus});
+  for (const std::string& option : target.lsm_options) lines.push_back({"--security-opt", option});
+  for (const target::KeptOption& kept : target.kept) {
+    if (kept.value == "true") {
+      lines.push_back({kept.option});
+    } else {
+      lines.push_back({kept.option, kept.value});
+    }
+  }
+  for (const target::EnvVar& variable : plan.env) {
+    lines.push_back(
+        {"--env", variable.secret ? variable.name : variable.name + "=" + variable.value});
+  }
+  if (!target.workdir.empty()) lines.push_back({"--workdir", target.workdir});
+}
+
+std::vector<std::string> image_and_arguments(const Plan& plan) {
+  std::vector<std::string> words = {plan.image};
+  // --entrypoint takes one word; the rest of an entry point goes before the arguments.
+  if (!plan.entrypoint.empty()) {
+    words.insert(words.end(), plan.entrypoint.begin() + 1, plan.entrypoint.end());
+  }
+  words.insert(words.end(), plan.arguments.begin(), plan.arguments.end());
+  return words;
+}
+
+std::string command_text(const verdict::Proof& proof, const Plan& plan) {
+  Lines lines = {{"docker", "run", "--detach", "--name", plan.name}};
+  add_privileges(proof.policy, plan, lines);
+  add_files(proof.policy, plan, lines);
+  add_network(proof, plan, lines);
+  add_target(proof.target, plan, lines);
+  if (!plan.entrypoint.empty()) lines.push_back({"--entrypoint", plan.entrypoint[0]});
+  lines.push_back(image_and_arguments(plan));
+  std::string text;
+  for (const auto& line : lines) {
+    text += (text.empty() ? "" : " \\\n  ") + base::shell_join(line);
+  }
+  return text + "\n";
+}
+
+std::string network_text(const Plan& plan) {
+  std::string port = std::to_string(plan.ports[0].port);
+  std::string text = fmt::format(
+      "An --internal network has no way out, and Docker publishes no port on it: the server is "
+      "reached\n"
+      "at its own address, by the host and by containers of the same network:\n"
+      "  curl \"http://$(docker inspect --format '{{{{range .NetworkSettings.Networks}}}}"
+      "{{{{.IPAddress}}}}{{{{end}}}}' {0}):{1}/\"\n"
+      "It does not stop what listens on the host's own side of the bridge; as root:\n"
+      "  iptables -I INPUT -i {2} -m conntrack --ctstate NEW -j DROP\n"
+      "To have it on 127.0.0.1:{1} instead, create the network without --internal, put\n"
+      "  --publish 127.0.0.1:{1}:{1}\n"
+      "into the command, and close the way out by hand (it is open again after a reboot):\n"
+      "  iptables -I DOCKER-USER -i {2} -m conntrack --ctstate NEW -j DROP\n",
+      plan.name, port, bridge_name(plan));
+  return comment_lines(text) + fmt::format(
+                                   "docker network inspect {0} >/dev/null 2>&1 ||\n"
+                                   "  docker network create --internal --opt "
+                                   "com.docker.network.bridge.name={1} {0} >/dev/null\n\n",
+                                   network_name(plan), bridge_name(plan));
+}
+
+std::vector<std::string> assumptions(const verdict::Proof& proof, const Plan& plan) {
+  std::vector<std::string> out;
+  if (network_of(proof.policy, plan) == Network::kInternal) {
+    out.push_back(
+        fmt::format("refused connections are dropped in silence by some versions of the "
+                    "Engine; the proof refused egress as '{}'",
+                    privilege::to_string(proof.policy.refusal)));
+    out.emplace_back(
+        "an Engine with the fix for CVE-2024-29018 (26.0, 25.0.5, 23.0.11): older ones "
+        "send DNS questions out of internal networks where the host's resolver is on "
+        "its loopback");
+  }
+  if (proof.target.kind == target::Kind::kRootfs) {
+    out.push_back("an image made from the root file system that was proved, in the place of " +
+                  plan.image);
+  }
+  for (const Mounted& m : plan.volumes) {
+    if (m.source.empty()) continue;
+    out.push_back(fmt::format("{} holds what it held when the proof ran, and uid {} may {} it",
+                              m.source, proof.policy.user.uid,
+                              m.writable ? "read and write" : "read"));
+  }
+  for (const target::EnvVar& variable : plan.env) {
+    if (variable.secret) out.push_back(variable.name + " is exported to this script");
+  }
+  return out;
+}
+
+std::vector<std::string> inexpressible(const verdict::Proof& proof, const Plan& plan) {
+  std::vector<std::string> out;
+  Network network = network_of(proof.policy, plan);
+  if (network == Network::kOpen && !proof.policy.egress_any) {
+    out.push_back("egress to " + base::join(egress_clauses(proof.policy), ", ") +
+                  " alone: Docker's networks are open or closed, this one is open");
+  }
+  if (network == Network::kHost) {
+    out.emplace_back("which ports are reachable: the server has the host's network");
+  }
+  for (const Port& port : plan.closed_ports) {
+    if (network != Network::kInternal) continue;
+    out.push_back(fmt::format("port {} closed to the containers of the same network", port.port));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<File>> emit_docker(const verdict::Proof& proof, const Options& options) {
+  Plan plan = make_plan(proof, options);
+  Header header;
+  header.title = plan.name + ": the least privilege that pare proved, as one docker run command.";
+  header.assumptions = assumptions(proof, plan);
+  header.inexpressible = inexpressible(proof, plan);
+  header.check = {"docker inspect " + plan.name, "docker logs " + plan.name};
+  std::string text = "#!/bin/sh\n" + comment_lines(header_text(proof, plan, header)) +
+                     "set -eu\ncd \"$(dirname \"$0\")\"\n\n";
+  for (const target::EnvVar& variable : plan.env) {
+    if (variable.secret) text += fmt::format(": \"${{{}:?export it first}}\"\n", variable.name);
+  }
+  if (network_of(proof.policy, plan) == Network::kInternal) text += network_text(plan);
+  text += command_text(proof, plan);
+  std::vector<File> files = {{"run.sh", text}};
+  if (auto profile = seccomp_file(proof, plan, plan.name + ".seccomp.json")) {
+    files.push_back(*profile);
+  }
+  return files;
+}
+
+}  // namespace pare::emit

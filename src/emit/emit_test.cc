@@ -1,0 +1,165 @@
+#include "emit/emit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/file.h"
+#include "emit/testing.h"
+#include "emit/yaml.h"
+
+namespace pare::emit {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+namespace {
+
+struct Case {
+  const char* name;
+  verdict::Proof proof;
+  const char* to;
+  Options options;
+};
+
+std::vector<Case> golden_cases() {
+  Options digest;
+  digest.proof_digest = std::string(64, '0');
+  Options all = digest;
+  all.localhost_seccomp = true;
+  all.runtime_class = "gvisor";
+  all.host_users = false;
+  return {
+      {"llama", llama_proof(), "kubernetes", digest},
+      {"llama", llama_proof(), "docker", digest},
+      {"llama", llama_proof(), "oci", digest},
+      {"llama", llama_proof(), "seccomp", digest},
+      {"image", image_proof("kubernetes"), "kubernetes", all},
+      {"image", image_proof("docker"), "docker", digest},
+  };
+}
+
+}  // namespace
+
+// What was emitted once is what is emitted; PARE_UPDATE_GOLDEN=1 rewrites the files.
+TEST(Emit, Golden) {
+  for (const Case& c : golden_cases()) {
+    for (const File& file : emitted(c.proof, c.to, c.options)) {
+      std::string path = std::string(PARE_SOURCE_DIR) + "/tests/golden/emit/" + c.name + "/" +
+                         c.to + "/" + file.name;
+      if (std::getenv("PARE_UPDATE_GOLDEN") != nullptr) {
+        ASSERT_TRUE(base::make_directories(path.substr(0, path.find_last_of('/'))));
+        ASSERT_TRUE(base::write_file_atomic(path, file.content));
+      }
+      auto golden = base::read_file(path);
+      ASSERT_TRUE(golden) << golden.error().message;
+      EXPECT_EQ(file.content, *golden) << path;
+    }
+  }
+}
+
+TEST(Emit, EveryFileSaysWhereItComesFrom) {
+  for (const Case& c : golden_cases()) {
+    for (const File& file : emitted(c.proof, c.to, c.options)) {
+      if (file.name == "hosts" || file.name == "hostname" || file.name == "resolv.conf") continue;
+      EXPECT_THAT(file.content, HasSubstr("sha256:" + c.options.proof_digest)) << file.name;
+    }
+  }
+}
+
+TEST(Emit, UnconfirmedProofsAreRefusedAndMarked) {
+  verdict::Proof proof = image_proof("docker");
+  proof.confirmed = proof.minimal = false;
+  proof.not_minimal_because = "the budget ended";
+  for (const Emitter& emitter : emitter_table()) {
+    verdict::Proof asked = proof;
+    if (!emitter.platform.empty()) asked.platform = platform(emitter.platform);
+    if (emitter.name == "oci") asked = llama_proof(), asked.confirmed = asked.minimal = false;
+    auto refused = emit(asked, emitter.name, {});
+    ASSERT_FALSE(refused) << emitter.name;
+    EXPECT_EQ(refused.error().kind, ErrorKind::kUsage);
+    EXPECT_THAT(refused.error().message, HasSubstr("--unconfirmed"));
+    Options options;
+    options.unconfirmed = true;
+    for (const File& file : emitted(asked, emitter.name, options)) {
+      if (file.name == "hosts" || file.name == "hostname" || file.name == "resolv.conf") continue;
+      bool config = file.name == "config.json";
+      EXPECT_THAT(file.content, HasSubstr(config ? "\"pare.confirmed\": \"false\"" : "UNCONFIRMED"))
+          << emitter.name << " " << file.name;
+    }
+  }
+}
+
+TEST(Emit, NamesTheNearestEmitter) {
+  auto files = emit(llama_proof(), "kubernets", {});
+  ASSERT_FALSE(files);
+  EXPECT_THAT(files.error().message, HasSubstr("did you mean kubernetes?"));
+  EXPECT_THAT(files.error().message, HasSubstr("seccomp"));
+}
+
+TEST(Emit, RefusesAPlatformThatGivesLessThanTheProofLeanedOn) {
+  verdict::Proof proof = image_proof("docker");
+  proof.policy.sysctls.clear();
+  EXPECT_TRUE(emit(proof, "kubernetes", {}));
+  proof.policy.ports = {{80, "tcp", "inference"}};
+  auto low_port = emit(proof, "kubernetes", {});
+  ASSERT_FALSE(low_port);
+  EXPECT_THAT(low_port.error().message, HasSubstr("ip_unprivileged_port_start"));
+  EXPECT_THAT(low_port.error().message,
+              HasSubstr("pare prove --for kubernetes -- docker run --gpus all"));
+  EXPECT_TRUE(emit(proof, "docker", {}));
+  proof.policy.ports[0].port = 8000;
+  proof.policy.memlock_bytes = 1 << 20;
+  auto memlock = emit(proof, "kubernetes", {});
+  ASSERT_FALSE(memlock);
+  EXPECT_THAT(memlock.error().message, HasSubstr("memlock"));
+  proof.policy.memlock_bytes.reset();
+  proof.policy.seccomp.reset();
+  proof.policy.seccomp_default = true;
+  EXPECT_FALSE(emit(proof, "kubernetes", {}));
+}
+
+TEST(Emit, AProofWithoutCallsHasNoSeccompFile) {
+  verdict::Proof proof = llama_proof();
+  proof.policy.seccomp.reset();
+  auto files = emit(proof, "seccomp", {});
+  ASSERT_FALSE(files);
+  EXPECT_EQ(files.error().kind, ErrorKind::kUsage);
+  for (const File& file : emitted(proof, "kubernetes"))
+    EXPECT_THAT(file.name, Not(HasSubstr("json")));
+}
+
+TEST(Emit, SecretsNeverHaveValues) {
+  verdict::Proof proof = image_proof("docker");
+  proof.target.env[0].value = "nvapi-hunter2";  // as in the process that proved it
+  for (const char* to : {"kubernetes", "docker", "oci", "seccomp"}) {
+    if (std::string(to) == "oci") proof.target.volumes.erase(proof.target.volumes.begin() + 1);
+    for (const File& file : emitted(proof, to)) {
+      EXPECT_THAT(file.content, Not(HasSubstr("hunter2"))) << to << " " << file.name;
+    }
+  }
+}
+
+TEST(Yaml, ReadsBackAsWritten) {
+  std::vector<std::string> texts = {
+      "",     "plain", "yes", "NO",     "null",   "~",          "1",          "1e3",   "0x10",
+      "a: b", "a #b",  "- x", "'q'",    "\"q\"",  "\\n",        "two\nlines", "\ttab", "8000:8000",
+      "é",    "\x01",  "1.5", "-",      "a,b",    "{x}",        "!tag",       "&a",    "*a",
+      "%x",   "@x",    "`x`", "\u2028", "\u0085", "2026-01-01", ".inf",       "=",     "<<"};
+  Yaml map = Yaml::map();
+  for (const std::string& text : texts) map.set("k" + text, text, "about " + text);
+  map.set("list", texts).set("empty", Yaml::list()).set("none", Yaml::map()).set("n", 3);
+  map.set("nested", Yaml::list().add(Yaml::map().set("a", true, "why\rnot").set("b", texts)));
+  auto documents = yaml_documents(map.text());
+  ASSERT_EQ(documents.size(), 1u) << map.text();
+  for (const std::string& text : texts) EXPECT_EQ(documents[0]["k" + text], text) << text;
+  EXPECT_EQ(documents[0]["list"], base::Json(texts));
+  EXPECT_EQ(documents[0]["empty"], base::Json::array());
+  EXPECT_EQ(documents[0]["none"], base::Json::object());
+  EXPECT_EQ(documents[0]["n"], 3);
+  EXPECT_EQ(documents[0]["nested"][0]["a"], true);
+  EXPECT_EQ(documents[0]["nested"][0]["b"], base::Json(texts));
+}
+
+}  // namespace pare::emit

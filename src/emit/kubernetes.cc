@@ -1,0 +1,180 @@
+// A Deployment that grants what the proof needs, and its companions.
+#include "emit/kubernetes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "emit/emitters.h"
+
+namespace pare::emit {
+
+namespace {
+
+// What Pod Security's baseline and restricted let a Pod set (Kubernetes 1.29).
+constexpr std::array<std::string_view, 10> kSafeSysctls = {
+    "kernel.shm_rmid_forced",           "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",        "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",     "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",      "net.ipv4.tcp_syncookies",
+};
+
+Yaml labels(const Plan& plan) {
+  Yaml map = Yaml::map();
+  map.set("app.kubernetes.io/name", plan.name).set("app.kubernetes.io/component", "server");
+  return map;
+}
+
+Yaml annotations(const verdict::Proof& proof, const Plan& plan) {
+  Yaml map = Yaml::map();
+  map.set("pare/proof", "sha256:" + plan.proof_digest);
+  if (!proof.confirmed) map.set("pare/unconfirmed", "true");
+  return map;
+}
+
+std::vector<std::string> inexpressible(const verdict::Proof& proof) {
+  const privilege::Policy& policy = proof.policy;
+  std::vector<std::string> out;
+  out.push_back(policy.pids_max
+                    ? fmt::format("at most {} processes: a Pod has no field for it, set the "
+                                  "kubelet's podPidsLimit",
+                                  *policy.pids_max)
+                    : "a limit of processes: a Pod has no field for it");
+  if (policy.memlock_bytes) {
+    out.push_back(
+        fmt::format("RLIMIT_MEMLOCK of {}: a Pod has no field for it, raise the "
+                    "container runtime's default",
+                    human_bytes(*policy.memlock_bytes)));
+  }
+  if (!policy.writable.empty())
+    out.emplace_back("noexec on writable directories: emptyDir allows it");
+  for (const std::string& device : policy.devices) {
+    out.push_back("device " + device + ": needs a device plugin");
+  }
+  for (const privilege::EgressGrant& e : policy.egress) {
+    out.push_back("egress to " + e.name + " by name: a NetworkPolicy knows addresses alone");
+  }
+  if (std::find(policy.host_namespaces.begin(), policy.host_namespaces.end(), "uts") !=
+      policy.host_namespaces.end()) {
+    out.emplace_back("the host's UTS namespace");
+  }
+  return out;
+}
+
+std::vector<std::string> extra_assumptions(const verdict::Proof& proof, const Plan& plan) {
+  std::vector<std::string> out;
+  if (proof.target.kind == target::Kind::kRootfs) {
+    out.push_back("an image made from the root file system that was proved, in the place of " +
+                  plan.image);
+  }
+  for (const Mounted& m : plan.volumes) {
+    if (m.source.empty()) continue;
+    out.push_back(
+        fmt::format("the PersistentVolumeClaim {} exists, holds what {} held, and uid {} "
+                    "may {} it",
+                    claim_name(plan, m), m.source, proof.policy.user.uid,
+                    m.writable ? "read and write" : "read"));
+  }
+  bool secrets = std::any_of(plan.env.begin(), plan.env.end(),
+                             [](const target::EnvVar& v) { return v.secret; });
+  if (secrets) out.push_back("the Secret " + plan.name + "-secrets holds the keys that are named");
+  bool copies = std::any_of(plan.scratch.begin(), plan.scratch.end(),
+                            [](const Scratch& s) { return s.copy_up; });
+  if (copies) out.emplace_back("the image has cp");
+  out.emplace_back("the cluster's network plug-in enforces NetworkPolicy (verify.yaml shows it)");
+  return out;
+}
+
+std::string deployment_head(const verdict::Proof& proof, const Plan& plan, const Options& options) {
+  Header header;
+  header.title = "Deployment of " + plan.name + ": the least privilege that pare proved.";
+  auto blockers = restricted_blockers(proof);
+  header.extra.push_back(blockers.empty()
+                             ? "Pod Security: restricted."
+                             : "Pod Security restricted refuses it: " + base::join(blockers, "; "));
+  header.assumptions = extra_assumptions(proof, plan);
+  header.inexpressible = inexpressible(proof);
+  if (proof.policy.seccomp) {
+    std::string where = "/var/lib/kubelet/seccomp/pare/" + seccomp_name(plan);
+    header.extra.push_back(
+        (wants_localhost(proof, options) ? "On every node first: "
+                                         : "For the Localhost profile: ") +
+        fmt::format("install -D -m 644 seccomp/{} {}", seccomp_name(plan), where));
+  }
+  header.check = {"kubectl apply --dry-run=server -f .", "kubectl apply -f .",
+                  "kubectl rollout status deployment/" + plan.name,
+                  fmt::format("kubectl wait --for=condition=complete --timeout=120s job/{0}-verify-"
+                              "egress job/{0}-verify-inference",
+                              plan.name)};
+  return comment_lines(header_text(proof, plan, header));
+}
+
+File deployment_file(const verdict::Proof& proof, const Plan& plan, const Options& options) {
+  Yaml metadata = Yaml::map();
+  metadata.set("name", plan.name)
+      .set("labels", labels(plan))
+      .set("annotations", annotations(proof, plan));
+  Yaml pod_metadata = Yaml::map();
+  pod_metadata.set("labels", labels(plan)).set("annotations", annotations(proof, plan));
+  Yaml pod = Yaml::map().set("metadata", pod_metadata).set("spec", pod_spec(proof, plan, options));
+  Yaml spec = Yaml::map().set("replicas", 1);
+  bool alone =
+      !proof.target.gpus.empty() || std::any_of(plan.volumes.begin(), plan.volumes.end(),
+                                                [](const Mounted& m) { return m.writable; });
+  if (alone) {
+    spec.set("strategy", Yaml::map().set("type", "Recreate"),
+             "A GPU or a writable volume is held by one Pod at a time.");
+  }
+  spec.set("selector", Yaml::map().set("matchLabels", labels(plan))).set("template", pod);
+  Yaml deployment = Yaml::map();
+  deployment.set("apiVersion", "apps/v1")
+      .set("kind", "Deployment")
+      .set("metadata", metadata)
+      .set("spec", spec);
+  return {"deployment.yaml", deployment_head(proof, plan, options) + deployment.text()};
+}
+
+}  // namespace
+
+std::vector<std::string> restricted_blockers(const verdict::Proof& proof) {
+  const privilege::Policy& policy = proof.policy;
+  std::vector<std::string> out;
+  auto block = [&](const std::string& field, const std::string& privilege) {
+    const verdict::Verdict* v = find_verdict(proof, privilege);
+    out.push_back(v != nullptr && !v->because.empty() ? field + " (" + v->because + ")" : field);
+  };
+  if (policy.user.uid == 0) block("runAsUser: 0", "user/root");
+  if (!policy.no_new_privileges) {
+    block("allowPrivilegeEscalation: true", "escalation/new-privileges");
+  }
+  for (const std::string& name : policy.capabilities.names()) {
+    if (name != "NET_BIND_SERVICE") block("capabilities.add " + name, "capability/" + name);
+  }
+  for (const auto& [name, value] : policy.sysctls) {
+    bool safe = std::find(kSafeSysctls.begin(), kSafeSysctls.end(), name) != kSafeSysctls.end();
+    if (!safe) block("sysctl " + name, "sysctl/" + name);
+  }
+  for (const std::string& ns : policy.host_namespaces) {
+    block("the host's " + ns + " namespace", "namespace/host-" + ns);
+  }
+  if (!policy.seccomp && !policy.seccomp_default)
+    block("seccompProfile: Unconfined", "syscall/any");
+  return out;
+}
+
+Result<std::vector<File>> emit_kubernetes(const verdict::Proof& proof, const Options& options) {
+  Plan plan = make_plan(proof, options);
+  std::vector<File> files = {deployment_file(proof, plan, options)};
+  if (!plan.ports.empty()) files.push_back(service_file(proof, plan));
+  files.push_back(network_policy_file(proof, plan));
+  if (!plan.ports.empty()) files.push_back(verification_file(proof, plan));
+  if (auto profile = seccomp_file(proof, plan, "seccomp/" + seccomp_name(plan))) {
+    files.push_back(*profile);
+  }
+  return files;
+}
+
+}  // namespace pare::emit
