@@ -83,6 +83,7 @@ Result<CheckResult> run(const Spec& spec, const Subject& subject);
 Status prepare_network(const Subject& subject);
 
 // How refused egress fails inside the namespace: no route, "default dev lo", "local 0/0 dev lo".
+// Prepares the network first. Idempotent; kHost in the caller's own namespace.
 // With kRefused a connect to a foreign address at a port of the server reaches the server itself.
 enum class Egress { kUnreachable, kDropped, kRefused };
 Status set_refusal(const Subject& subject, Egress kind);
@@ -129,9 +130,9 @@ struct Ready : CheckResult {     // seconds: until every check had passed once
 };
 
 // Polls until each check has passed one light request (one inference, not the batch), the limit
-// ends or still_alive() says that the container has ended. The pause between polls is a twentieth
-// of the time that has passed, between 5 and 250 ms. Failure: pass is false, why says what was
-// waited for.
+// ends or still_alive() (may be empty) says that the container has ended. The pause between polls
+// is a twentieth of the time that has passed, between 5 and 250 ms. Failure: pass is false, why
+// says what was waited for.
 Result<Ready> wait_ready(const std::vector<Spec>& specs, const Subject& subject,
                          const Patience& patience, const std::function<bool()>& still_alive);
 

@@ -14,7 +14,10 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <future>
+#include <latch>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -46,22 +49,37 @@ Status NetNs::enter() const {
 }
 
 Status NetNs::run(const std::function<void()>& work) const {
-  Status status;
+  return run_at_once(1, [&](int) { work(); });
+}
+
+Status NetNs::run_at_once(int count, const std::function<void(int)>& work) const {
+  std::vector<Status> entered(static_cast<size_t>(count));
+  std::vector<std::thread> threads;
+  std::latch all_entered(count);
+  std::promise<bool> go;
+  std::shared_future<bool> gate = go.get_future().share();
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
-  // The new thread inherits the mask: signals stay with the threads that expect them.
+  // New threads inherit the mask: signals stay with the threads that expect them.
   pthread_sigmask(SIG_SETMASK, &all, &before);
+  Status status;
   try {
-    std::thread thread([&] {
-      status = enter();
-      if (status) work();
-    });
-    thread.join();
+    for (int i = 0; i < count; ++i) {
+      threads.emplace_back([&, i, gate] {
+        entered[static_cast<size_t>(i)] = enter();
+        all_entered.count_down();
+        if (gate.get()) work(i);
+      });
+    }
+    all_entered.wait();
   } catch (const std::system_error& e) {
     status = fail_errno("cannot start a thread", e.code().value());
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  for (size_t i = 0; status && i < entered.size(); ++i) status = entered[i];
+  go.set_value(status.has_value());
+  for (auto& thread : threads) thread.join();
   return status;
 }
 
@@ -97,8 +115,8 @@ class Message {
     bytes_.resize(NLMSG_ALIGN(bytes_.size()));
   }
 
-  // The kernel's answer: 0 or an errno.
-  int send();
+  // The kernel's answer: 0 or an errno; of RTM_GETROUTE also the route.
+  int send(rtmsg* route = nullptr);
 
  private:
   void append(const void* data, size_t size) {
@@ -109,7 +127,7 @@ class Message {
   std::vector<char> bytes_;
 };
 
-int Message::send() {
+int Message::send(rtmsg* route) {
   auto length = static_cast<uint32_t>(bytes_.size());
   std::memcpy(bytes_.data() + offsetof(nlmsghdr, nlmsg_len), &length, sizeof length);
   UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
@@ -127,6 +145,11 @@ int Message::send() {
   nlmsgerr error{};
   if (static_cast<size_t>(n) < NLMSG_HDRLEN + sizeof error.error) return EBADMSG;
   std::memcpy(&header, answer.data(), sizeof header);
+  if (route != nullptr && header.nlmsg_type == RTM_NEWROUTE &&
+      static_cast<size_t>(n) >= NLMSG_HDRLEN + sizeof *route) {
+    std::memcpy(route, answer.data() + NLMSG_HDRLEN, sizeof *route);
+    return 0;
+  }
   if (header.nlmsg_type != NLMSG_ERROR) return EBADMSG;
   std::memcpy(&error.error, answer.data() + NLMSG_HDRLEN, sizeof error.error);
   return -error.error;
@@ -145,6 +168,23 @@ int route_request(uint16_t type, uint16_t flags, int family, DefaultRoute route,
   Message message(type, flags, body);
   message.attribute(RTA_OIF, &lo, sizeof lo);
   return message.send();
+}
+
+// The kernel adds the local route of a new IPv6 address from a work queue, after it has answered
+// (addrconf_dad_work in net/ipv6/addrconf.c); until then a connect to it is ENETUNREACH. 0 or an
+// errno.
+int wait_for_local_route(const std::array<unsigned char, sizeof(in6_addr)>& address) {
+  rtmsg question{};
+  question.rtm_family = AF_INET6;
+  question.rtm_dst_len = 128;
+  for (int tries = 0; tries < 1000; ++tries) {
+    Message message(RTM_GETROUTE, 0, question);
+    message.attribute(RTA_DST, address.data(), address.size());
+    rtmsg answer{};
+    if (message.send(&answer) == 0 && answer.rtm_type == RTN_LOCAL) return 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return ETIMEDOUT;
 }
 
 }  // namespace
@@ -191,9 +231,9 @@ Status add_loopback_address(const std::string& address) {
   Message message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body);
   message.attribute(IFA_LOCAL, bytes.data(), size);
   message.attribute(IFA_ADDRESS, bytes.data(), size);
-  if (int err = message.send(); err != 0) {
-    return fail_errno("cannot add " + address + " to lo", err);
-  }
+  int err = message.send();
+  if (err == 0 && body.ifa_family == AF_INET6) err = wait_for_local_route(bytes);
+  if (err != 0) return fail_errno("cannot add " + address + " to lo", err);
   return {};
 }
 

@@ -26,6 +26,10 @@ class NetNs {
   // kHost when the thread or the entering failed; then `work` did not run.
   Status run(const std::function<void()>& work) const;
 
+  // The same on `count` threads, which all start work(0) ... work(count - 1) at one moment, when
+  // the last of them has entered. Either all of them run or none.
+  Status run_at_once(int count, const std::function<void(int)>& work) const;
+
   // run(), handing back what `work` returns; a Result is not wrapped twice.
   template <typename F>
   auto call(F&& work) const {

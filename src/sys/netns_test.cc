@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <cerrno>
+#include <latch>
 
 #include "sys/testing_netns.h"
 
@@ -96,6 +98,18 @@ TEST_F(NetNsTest, AResultOfTheWorkIsNotWrappedTwice) {
   Status failed = ns_->call([]() -> Status { return fail(ErrorKind::kUsage, "as it was"); });
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().message, "as it was");
+}
+
+TEST_F(NetNsTest, WorkAtOnceIsReallyAtOnce) {
+  // Each waits until all are there: one after the other they would never meet.
+  std::latch together(8);
+  std::atomic<int> sum = 0;
+  Status done = ns_->run_at_once(8, [&](int i) {
+    together.arrive_and_wait();
+    sum += i;
+  });
+  ASSERT_TRUE(done);
+  EXPECT_EQ(sum, 28);
 }
 
 TEST_F(NetNsTest, AProcessThatIsGoneIsNamedByErrno) {
