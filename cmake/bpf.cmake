@@ -13,7 +13,7 @@ foreach(source ${bpf_sources})
   set(skeleton ${CMAKE_BINARY_DIR}/gen/record/bpf/${stem}.skel.h)
   add_custom_command(
     OUTPUT ${skeleton}
-    COMMAND ${BPF_CLANG} -target bpf -g -O2 -Wall -Werror -D__TARGET_ARCH_x86
+    COMMAND ${BPF_CLANG} -target bpf -mcpu=v3 -g -O2 -Wall -Werror -D__TARGET_ARCH_x86
             -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -I${CMAKE_SOURCE_DIR}/src -c ${source} -o ${object}
     COMMAND ${BPFTOOL} gen skeleton ${object} name ${stem}_bpf > ${skeleton}
     DEPENDS ${source} ${bpf_headers}

@@ -1,7 +1,7 @@
 // eBPF -> Evidence. One recorder observes one container, from before its first process.
 #pragma once
 
-#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -11,7 +11,8 @@
 namespace pare::record {
 
 struct Options {
-  bool seccomp_refusals = false;  // attach the costlier exit hook that sees refused calls
+  bool seccomp_refusals = false;   // compare exits with entries, which shows refused calls
+  uint32_t ring_bytes = 4u << 20;  // a power of two, at least a page; what does not fit is counted
 };
 
 // What the host lets a recorder do; one clear sentence each. Used by `pare doctor`.
@@ -31,8 +32,9 @@ class Recorder {
   // Loads and attaches; kHost naming what the kernel refused (no BTF, EPERM, ...).
   static Result<std::unique_ptr<Recorder>> open(const Options& options);
 
-  // Scope: the cgroup whose directory name is (or contains) `cgroup_leaf`, matched in the kernel
-  // when it is made. Call before the container starts.
+  // Scope: the cgroup whose directory is named `cgroup_leaf`, or LEAF.scope or PREFIX-LEAF.scope
+  // as systemd spells it, matched in the kernel when it is made; and every cgroup below it. Call
+  // before the container starts.
   virtual Status arm(const std::string& cgroup_leaf) = 0;
   // From now on facts belong to the serve phase.
   virtual Status mark_ready() = 0;

@@ -1,0 +1,211 @@
+// System calls: counts at entry; results and objects at exit.
+#ifndef PARE_RECORD_BPF_CALLS_H_
+#define PARE_RECORD_BPF_CALLS_H_
+
+#include "record/bpf/scope.h"
+
+#define EPERM 1
+#define ENOENT 2
+#define EACCES 13
+#define ENOSPC 28
+#define EROFS 30
+#define EDQUOT 122
+#define O_ACCMODE 3
+#define O_CREAT 0100
+#define O_TRUNC 01000
+#define O_PATH 010000000
+#define NR_CHROOT 161
+#define NR_PIVOT_ROOT 155
+
+static __always_inline bool is_refusal(long ret) {
+  return ret == -EACCES || ret == -EPERM || ret == -EROFS;
+}
+
+static __always_inline void copy_args(__u64 args[6], struct pt_regs* regs) {
+  args[0] = regs->di;
+  args[1] = regs->si;
+  args[2] = regs->dx;
+  args[3] = regs->r10;
+  args[4] = regs->r8;
+  args[5] = regs->r9;
+}
+
+static __always_inline __u64 arg(struct scratch* s, __s8 index) {
+  return s->record.args[index & 7];
+}
+
+static __always_inline __u64 digest_values(struct scratch* s, __u8 values) {
+  __u64 h = values;
+#pragma unroll
+  for (int i = 0; i < 6; i++)
+    if (values & 1 << i) h = mix(h, s->record.args[i]);
+  return h;
+}
+
+// The object of a call that a shape describes: its path, address or descriptor.
+static __always_inline void add_object(struct scratch* s, const volatile struct pare_shape* shape,
+                                       bool second) {
+  struct task_struct* task = bpf_get_current_task_btf();
+  __s8 path = second ? shape->path2 : shape->path;
+  __s8 dirfd = second ? shape->dirfd2 : shape->dirfd;
+  if (shape->kind == PARE_SHAPE_ADDRESS) {
+    __u32 length = arg(s, path + 1);
+    if (length > 128) length = 128;
+    s->record.flags |= PARE_SOCKADDR;
+    if (bpf_probe_read_user(s->text, length & 255, (void*)arg(s, path)) == 0)
+      s->record.request = s->length = length;
+    else
+      s->record.flags |= PARE_UNREADABLE;
+    // A relative path of a unix socket starts at the working directory.
+    add_descriptor(task, AT_FDCWD);
+    return;
+  }
+  if (path < 0 || (dirfd >= 0 && arg(s, path) == 0))  // utimensat(fd, NULL, ...)
+    add_descriptor(task, (int)arg(s, path < 0 ? shape->fd : dirfd));
+  else
+    add_request(s, dirfd < 0 ? AT_FDCWD : (int)arg(s, dirfd), arg(s, path));
+}
+
+static __always_inline void exit_change(struct task_state* state, struct pt_regs* regs, __u32 nr,
+                                        long ret, const volatile struct pare_shape* shape) {
+  bool second = shape->path2 >= 0;
+#pragma unroll
+  for (int i = 0; i < 2; i++) {
+    if (i == 1 && !second) return;
+    struct scratch* s = take_scratch(state, PARE_CALL);
+    if (!s) return;
+    copy_args(s->record.args, regs);
+    s->record.nr = nr;
+    s->record.ret = ret < 0 ? ret : 0;
+    if (i == 1) s->record.flags |= PARE_SECOND;
+    add_object(s, shape, i == 1);
+    send_fact(shape->flags >= 0 ? arg(s, shape->flags) : 0);
+  }
+}
+
+static __always_inline void exit_open(struct task_state* state, struct pt_regs* regs, __u32 nr,
+                                      long ret, const volatile struct pare_shape* shape) {
+  struct scratch* s = take_scratch(state, PARE_CALL);
+  if (!s) return;
+  copy_args(s->record.args, regs);
+  s->record.nr = nr;
+  __u64 flags = 0;
+  if (shape->how & PARE_OPEN_MAKES)
+    flags = O_CREAT | O_TRUNC | 1;
+  else if (shape->how & PARE_OPEN_HOW)
+    bpf_probe_read_user(&flags, sizeof(flags), (void*)arg(s, shape->flags));
+  else
+    flags = arg(s, shape->flags);
+  s->record.args[5] = flags;  // no opening call has a sixth argument
+  bool changes = ((flags & O_ACCMODE) || (flags & (O_CREAT | O_TRUNC))) && !(flags & O_PATH);
+  if (ret >= 0) {
+    struct file* file = changes ? file_of(bpf_get_current_task_btf(), ret) : 0;
+    __u32 mode = file ? BPF_CORE_READ(file, f_mode) : 0;
+    if (!(mode & (FMODE_WRITE | FMODE_CREATED))) {
+      s->busy = 0;
+      return;
+    }
+    if (mode & FMODE_CREATED) s->record.flags |= PARE_CREATED;
+    add_path(&file->f_path);
+  } else {
+    bool wanted =
+        is_refusal(ret) || (changes && (ret == -ENOSPC || ret == -EDQUOT || ret == -ENOENT));
+    if (!wanted) {
+      s->busy = 0;
+      return;
+    }
+    s->record.ret = ret;
+    add_object(s, shape, false);
+  }
+  // Only what tells one fact from another stays: descriptors and addresses do not.
+  send_fact(flags & (O_ACCMODE | O_CREAT | O_TRUNC));
+}
+
+__attribute__((noinline)) int on_exit_of(__u64 number, __s64 ret) {
+  struct task_struct* task = bpf_get_current_task_btf();
+  struct task_state* state = state_of(task);
+  __u32 nr = number & (PARE_SYSCALLS - 1);
+  const volatile struct pare_shape* shape = &shapes[nr];
+  struct pt_regs* regs = (struct pt_regs*)bpf_task_pt_regs(task);
+  if (!is_insider(state)) return 0;
+  __u8 kind = shape->kind;
+  if (kind == PARE_SHAPE_OPEN) {
+    exit_open(state, regs, nr, ret, shape);
+    return 0;
+  }
+  bool wanted = is_refusal(ret);
+  if (kind == PARE_SHAPE_CHANGE)
+    wanted |= ret >= 0 || ret == -ENOSPC || ret == -EDQUOT ||
+              (ret == -ENOENT && (shape->how & PARE_MAKES));
+  else if (kind == PARE_SHAPE_EXEC)
+    wanted = ret < 0;
+  else if (kind == PARE_SHAPE_ADDRESS)
+    wanted |= (shape->how & PARE_LISTENS) && ret <= 0;
+  if (wanted) exit_change(state, regs, nr, ret, shape);
+  return 0;
+}
+
+// A task in scope that is no insider, or a call that has no row.
+__attribute__((noinline)) int enter_slowly(__u64 number) {
+  struct task_struct* task = bpf_get_current_task_btf();
+  struct task_state* state = state_of(task);
+  if (!state) state = mark_outsider(task);
+  if (!state) return 0;
+  __u32 nr = number;
+  bool i386 = task->thread_info.status & TS_COMPAT;
+  if (state->kind == OUTSIDER) {
+    if (!i386 && nr < PARE_SYSCALLS && task->seccomp.filter_count.counter > state->filters)
+      runtime_calls[nr & (PARE_SYSCALLS - 1)] = 1;
+    // From here on the container's mount namespace is the one that its paths are resolved in.
+    if ((nr == NR_PIVOT_ROOT || nr == NR_CHROOT) && !entry_seen) {
+      struct scratch* s = take_scratch(state, PARE_SETUP);
+      if (s) send_event(s);
+    }
+  }
+  state->call = nr + 1;
+  if (state->kind == INSIDER)
+    count(&foreign, (__u64)(i386 ? 32 : 64) << 32 | nr, PARE_LOSS_FOREIGN);
+  return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(on_sys_enter, struct pt_regs* regs, long number) {
+  struct task_struct* task = bpf_get_current_task_btf();
+  if (!in_scope(task)) return 0;
+  struct task_state* state = state_of(task);
+  if (!is_insider(state) || (__u64)number >= PARE_SYSCALLS ||
+      (task->thread_info.status & TS_COMPAT)) {
+    enter_slowly(number);
+    return 0;
+  }
+  state->call = number + 1;
+  count_call(state, number);
+  return 0;
+}
+
+// A call that seccomp refused has an exit and no entry.
+static __always_inline bool was_refused(struct task_struct* task, __u64 number, long ret) {
+  struct task_state* state = state_of(task);
+  if (!is_insider(state)) return false;
+  bool entered = state->call != 0;
+  state->call = 0;
+  if (!entered && (__s64)number >= 0)
+    count(&refusals, (number & 0xffffffff) | (__u64)(__u32)-ret << 32, PARE_LOSS_REFUSALS);
+  return !entered;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit, struct pt_regs* regs, long ret) {
+  struct task_struct* task = bpf_get_current_task_btf();
+  if (!in_scope(task)) return 0;
+  __u64 number = regs->orig_ax;
+  if (see_refusals && was_refused(task, number, ret)) return 0;
+  if (number >= PARE_SYSCALLS) return 0;
+  // One comparison for PARE_SHAPE_NONE and PARE_SHAPE_VALUES.
+  if ((__u8)(shapes[number].kind - 1) >= PARE_SHAPE_VALUES - 1) return 0;
+  if (task->thread_info.status & TS_COMPAT) return 0;
+  on_exit_of(number, ret);
+  return 0;
+}
+
+#endif

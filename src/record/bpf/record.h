@@ -1,0 +1,193 @@
+// Building a record: the path from a file to its root, the request, the digest, the ring.
+#ifndef PARE_RECORD_BPF_RECORD_H_
+#define PARE_RECORD_BPF_RECORD_H_
+
+#include "record/bpf/maps.h"
+
+#define AT_FDCWD (-100)
+#define IS_ERR_OR_NULL(p) ((unsigned long)(p)-1 >= (unsigned long)-4096)
+
+static __always_inline struct scratch* scratch_of_cpu(void) {
+  __u32 zero = 0;
+  return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+// The CPU's buffer, with the record's common fields filled; NULL (and counted) when it is in use,
+// which a kernel that preempts tracing programs makes possible.
+static __always_inline struct scratch* take_scratch(struct task_state* state, __u16 kind) {
+  struct scratch* s = scratch_of_cpu();
+  if (!s) return 0;
+  if (s->busy) {
+    lose(PARE_LOSS_SCRATCH);
+    return 0;
+  }
+  s->busy = 1;
+  s->length = 0;
+  __builtin_memset(&s->record, 0, sizeof(s->record));
+  struct task_struct* task = bpf_get_current_task_btf();
+  s->record.kind = kind;
+  s->record.time_ns = bpf_ktime_get_ns();
+  s->record.pid = task->tgid;
+  s->record.uid = task->real_cred->euid.val;
+  s->record.exe = state ? state->exe : 0;
+  s->record.flags = serving ? PARE_SERVE : 0;
+  return s;
+}
+
+// One step from a file to the root of its mount namespace; 0: there.
+static __always_inline int step(struct scratch* s) {
+  struct dentry* dentry = (void*)s->dentry;
+  struct mount* mount = (void*)s->mount;
+  if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+    struct mount* parent = BPF_CORE_READ(mount, mnt_parent);
+    if (parent == mount) return 0;
+    s->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+    s->mount = (__u64)parent;
+    return 1;
+  }
+  struct dentry* parent = BPF_CORE_READ(dentry, d_parent);
+  if (parent == dentry) return 0;
+  __u32 length = s->length;
+  long n = -1;
+  if (length < PARE_TEXT_MAX)
+    n = bpf_probe_read_kernel_str(&s->text[length & (PARE_TEXT_MAX - 1)], PARE_NAME_MAX,
+                                  BPF_CORE_READ(dentry, d_name.name));
+  if (n <= 0) {
+    s->record.flags |= PARE_SHORT;
+    return 0;
+  }
+  s->length = length + n;
+  s->dentry = (__u64)parent;
+  return 1;
+}
+
+__attribute__((noinline)) int walk(void) {
+  struct scratch* s = scratch_of_cpu();
+  if (!s) return 0;
+  for (int i = 0; i < PARE_DEPTH_MAX; i++)
+    if (!step(s)) return 0;
+  s->record.flags |= PARE_SHORT;
+  return 0;
+}
+
+// Appends the names from `dentry` on mount `mnt` (a struct vfsmount) up to the root of its mount
+// namespace: going on past the task's root keeps a chroot inside the container apart from the
+// container's own root.
+__attribute__((noinline)) int add_names(__u64 dentry, __u64 mnt) {
+  struct scratch* s = scratch_of_cpu();
+  if (!s) return 0;
+  __u32 start = s->length;
+  s->dentry = dentry;
+  s->mount = mnt - bpf_core_field_offset(struct mount, mnt);
+  walk();
+  struct mount* mount = (void*)s->mount;
+  if (IS_ERR_OR_NULL(BPF_CORE_READ(mount, mnt_ns))) s->record.flags |= PARE_DETACHED;
+  s->record.names = s->length - start;
+  return 0;
+}
+
+static __always_inline void add_path(const struct path* path) {
+  add_names((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt));
+}
+
+static __always_inline struct file* file_of(struct task_struct* task, int fd) {
+  struct fdtable* table = BPF_CORE_READ(task, files, fdt);
+  if (fd < 0 || (__u32)fd >= BPF_CORE_READ(table, max_fds)) return 0;
+  struct file* file = 0;
+  bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+  return file;
+}
+
+// Appends the names of what descriptor `fd` is open on, or of the working directory.
+static __always_inline void add_descriptor(struct task_struct* task, int fd) {
+  if (fd == AT_FDCWD) {
+    struct fs_struct* fs = task->fs;
+    add_path(&fs->pwd);
+    return;
+  }
+  struct file* file = file_of(task, fd);
+  if (file) add_path(&file->f_path);
+}
+
+// Appends a path as the caller gave it, then the names of the directory that it starts at.
+static __always_inline void add_request(struct scratch* s, int dirfd, __u64 address) {
+  struct task_struct* task = bpf_get_current_task_btf();
+  long n = bpf_probe_read_user_str(s->text, PARE_REQUEST_MAX, (void*)address);
+  if (n <= 0) {
+    s->record.flags |= PARE_UNREADABLE;
+    n = 0;
+  }
+  s->record.request = n;
+  s->length = n;
+  if (n > 0 && s->text[0] == '/') {
+    struct fs_struct* fs = task->fs;
+    add_path(&fs->root);
+  } else {
+    add_descriptor(task, dirfd);
+  }
+}
+
+#define DIGEST_PRIME 0x9e3779b97f4a7c15ULL
+
+static __always_inline __u64 mix(__u64 h, __u64 word) {
+  h = (h ^ word) * DIGEST_PRIME;
+  return h ^ (h >> 29);
+}
+
+// s->digest over the text, 32 bytes at a time.
+__attribute__((noinline)) int digest(void) {
+  struct scratch* s = scratch_of_cpu();
+  if (!s) return 0;
+  __u32 end = s->length;
+  if (end > PARE_TEXT_MAX + PARE_NAME_MAX) end = PARE_TEXT_MAX + PARE_NAME_MAX;
+  __builtin_memset(&s->text[end], 0, 32);
+  for (__u32 i = 0; i < PARE_TEXT_MAX + PARE_NAME_MAX; i += 32) {
+    if (i >= s->length) break;
+    __u64* words = (__u64*)&s->text[i];
+    s->digest = mix(mix(mix(mix(s->digest, words[0]), words[1]), words[2]), words[3]);
+  }
+  return 0;
+}
+
+static __always_inline long output(struct scratch* s) {
+  __u32 length = s->length;
+  if (length > PARE_TEXT_MAX + PARE_NAME_MAX) length = PARE_TEXT_MAX + PARE_NAME_MAX;
+  long error = bpf_ringbuf_output(&ring, &s->record, sizeof(s->record) + length, 0);
+  if (error) lose(PARE_LOSS_RING);
+  return error;
+}
+
+// Gives the record to user space if it is new, and counts it; releases the buffer.
+__attribute__((noinline)) int send_fact(__u64 seed) {
+  struct scratch* s = scratch_of_cpu();
+  if (!s) return 0;
+  struct pare_record* r = &s->record;
+  s->digest = mix(seed, r->kind | (__u64)r->nr << 16 | (__u64)r->flags << 32 | (__u64)r->exe << 48);
+  s->digest = mix(s->digest, (__u32)r->ret | (__u64)r->uid << 32);
+  s->digest = mix(s->digest, r->capability);
+  digest();
+  __u64 h = r->key = s->digest;
+  __u64 one = 1, *n = bpf_map_lookup_elem(&seen, &h);
+  if (!n && bpf_map_update_elem(&seen, &h, &one, BPF_NOEXIST) == 0) {
+    // A fact that did not reach user space is new again when it is next met.
+    if (output(s)) bpf_map_delete_elem(&seen, &h);
+    s->busy = 0;
+    return 0;
+  }
+  if (!n) n = bpf_map_lookup_elem(&seen, &h);
+  if (n) {
+    __sync_fetch_and_add(n, 1);
+  } else {
+    r->flags |= PARE_UNCOUNTED;
+    output(s);
+  }
+  s->busy = 0;
+  return 0;
+}
+
+static __always_inline void send_event(struct scratch* s) {
+  output(s);
+  s->busy = 0;
+}
+
+#endif

@@ -1,0 +1,16 @@
+// Names of numbers: system calls of every ABI, errors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace pare::record {
+
+// "openat", "i386:socketcall", "x32:ioctl"; "x86_64:600" where there is no name. `i386`: entered
+// through the 32-bit gate; x32 calls carry bit 30.
+std::string call_name(uint32_t number, bool i386);
+
+// "EROFS"; "errno 4000" where there is no name.
+std::string error_name(int error);
+
+}  // namespace pare::record

@@ -1,0 +1,274 @@
+#include "record/recorder.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/membarrier.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <map>
+#include <thread>
+
+#include "base/time.h"
+#include "base/unique_fd.h"
+#include "record/calls.h"
+#include "record/host.h"
+#include "record/ledger.h"
+#include "record/names.h"
+#include "record/wire.h"
+// After wire.h, whose types it names.
+#include "record/bpf/recorder.skel.h"
+
+namespace pare::record {
+namespace {
+
+constexpr size_t kMaxLeaf = 255;  // NAME_MAX
+
+constexpr const char* kLossNames[PARE_LOSSES] = {
+    "ring",     "task state", "record buffer", "programs",  "foreign system calls",
+    "refusals", "arguments",  "flows",         "listeners", "cgroups",
+    "memory"};
+
+struct Calls {
+  uint64_t entered = 0, refused = 0;
+};
+// By number, with bit 32 set for calls through the 32-bit gate.
+using CallCounts = std::map<uint64_t, Calls>;
+constexpr uint64_t kI386 = uint64_t{1} << 32;
+
+using Skeleton = std::unique_ptr<recorder_bpf, void (*)(recorder_bpf*)>;
+
+// Calls visit(key, value) for each entry of a hash map of u64.
+template <typename F>
+void for_each_entry(bpf_map* map, F&& visit) {
+  const int fd = bpf_map__fd(map);
+  uint64_t key = 0, value = 0;
+  for (void* last = nullptr; bpf_map_get_next_key(fd, last, &key) == 0; last = &key)
+    if (bpf_map_lookup_elem(fd, &key, &value) == 0) visit(key, value);
+}
+
+Status choose_capability_programs(recorder_bpf& skeleton, const std::string& hook) {
+  if (hook.empty())
+    return fail(ErrorKind::kHost,
+                "this kernel lets no program see capability checks (no cap_capable tracepoint, and "
+                "tracing functions is refused): use Linux 6.14 or later, or --no-record");
+  bpf_program__set_autoload(skeleton.progs.capable_tracepoint, hook == "tracepoint");
+  bpf_program__set_autoload(skeleton.progs.capable_fexit, hook == "fexit");
+  bpf_program__set_autoload(skeleton.progs.capable_kprobe, hook == "kprobe");
+  bpf_program__set_autoload(skeleton.progs.capable_kretprobe, hook == "kprobe");
+  return {};
+}
+
+class KernelRecorder final : public Recorder {
+ public:
+  KernelRecorder(Skeleton skeleton, std::string hook)
+      : skeleton_(std::move(skeleton)), hook_(std::move(hook)) {}
+  ~KernelRecorder() override { stop(); }
+
+  Status start();
+  Status arm(const std::string& cgroup_leaf) override;
+  Status mark_ready() override;
+  Result<evidence::Evidence> finish() override;
+
+ private:
+  static int take(void* self, void* data, size_t size);
+  void drain();
+  void stop();
+  CallCounts read_calls() const;
+  void fill_syscalls(evidence::Evidence& evidence) const;
+  void fill_loss(evidence::Evidence& evidence) const;
+
+  Skeleton skeleton_;
+  std::string hook_;
+  std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_{nullptr, ring_buffer__free};
+  UniqueFd wake_;
+  std::thread thread_;
+  // The ledger belongs to thread_ until stop().
+  Ledger ledger_;
+  uint64_t malformed_ = 0;
+  CallCounts pull_;
+  std::string ready_;
+};
+
+int KernelRecorder::take(void* self, void* data, size_t size) {
+  auto* recorder = static_cast<KernelRecorder*>(self);
+  if (!recorder->ledger_.take(data, size)) ++recorder->malformed_;
+  return 0;
+}
+
+Status KernelRecorder::start() {
+  if (int error = recorder_bpf__attach(skeleton_.get()); error != 0)
+    return fail_errno("cannot attach the recorder's programs to this kernel's tracepoints", -error);
+  ring_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.ring), take, this, nullptr));
+  wake_.reset(eventfd(0, EFD_CLOEXEC));
+  if (!ring_ || !wake_.valid()) return fail_errno("cannot open the recorder's ring", errno);
+  thread_ = std::thread([this] { drain(); });
+  return {};
+}
+
+void KernelRecorder::drain() {
+  pollfd fds[] = {{ring_buffer__epoll_fd(ring_.get()), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+  while ((fds[1].revents & POLLIN) == 0) {
+    if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
+    ring_buffer__consume(ring_.get());
+  }
+}
+
+// Detaches, waits for programs that are still running, takes what they left.
+void KernelRecorder::stop() {
+  if (!thread_.joinable()) return;
+  recorder_bpf__detach(skeleton_.get());
+  // The programs run with preemption or migration disabled, inside RCU read sections.
+  syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+  eventfd_write(wake_.get(), 1);
+  thread_.join();
+  ring_buffer__consume(ring_.get());
+}
+
+Status KernelRecorder::arm(const std::string& cgroup_leaf) {
+  if (cgroup_leaf.empty() || cgroup_leaf.size() > kMaxLeaf)
+    return fail(ErrorKind::kHost, "a cgroup's directory name has 1 to 255 bytes, not \"" +
+                                      cgroup_leaf + "\": name the container's cgroup");
+  auto* globals = skeleton_->bss;
+  std::copy(cgroup_leaf.begin(), cgroup_leaf.end(), globals->leaf);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  globals->leaf_length = static_cast<uint32_t>(cgroup_leaf.size());
+  return {};
+}
+
+Status KernelRecorder::mark_ready() {
+  skeleton_->bss->serving = 1;
+  pull_ = read_calls();
+  ready_ = base::utc_timestamp(std::chrono::system_clock::now());
+  return {};
+}
+
+CallCounts KernelRecorder::read_calls() const {
+  CallCounts calls;
+  auto counts = std::make_unique<std::array<uint64_t, PARE_SYSCALLS>>();
+  const int fd = bpf_map__fd(skeleton_->maps.counts);
+  for (uint32_t row = 0; row < PARE_EXES * PARE_SHARDS; ++row) {
+    if (bpf_map_lookup_elem(fd, &row, counts->data()) != 0) continue;
+    for (size_t nr = 0; nr < counts->size(); ++nr)
+      if ((*counts)[nr] != 0) calls[nr].entered += (*counts)[nr];
+  }
+  for_each_entry(skeleton_->maps.foreign, [&](uint64_t key, uint64_t n) {
+    calls[(key & UINT32_MAX) | (key >> 32 == 32 ? kI386 : 0)].entered += n;
+  });
+  for_each_entry(skeleton_->maps.refusals,
+                 [&](uint64_t key, uint64_t n) { calls[key & UINT32_MAX].refused += n; });
+  return calls;
+}
+
+void KernelRecorder::fill_syscalls(evidence::Evidence& evidence) const {
+  for (const auto& [key, calls] : read_calls()) {
+    evidence::SyscallFact fact;
+    fact.name = call_name(static_cast<uint32_t>(key), (key & kI386) != 0);
+    fact.count = calls.entered;
+    fact.refused = calls.refused;
+    auto pull = pull_.find(key);
+    const Calls before = ready_.empty() ? calls : pull == pull_.end() ? Calls{} : pull->second;
+    const bool in_pull = before.entered + before.refused > 0;
+    fact.phase = in_pull ? evidence::Phase::kPull : evidence::Phase::kServe;
+    fact.serve = calls.entered + calls.refused > before.entered + before.refused;
+    evidence.syscalls.push_back(std::move(fact));
+  }
+  for (int nr = 0; nr < PARE_SYSCALLS; ++nr)
+    if (skeleton_->bss->runtime_calls[nr] != 0)
+      evidence.runtime_syscalls.push_back(call_name(static_cast<uint32_t>(nr), false));
+}
+
+void KernelRecorder::fill_loss(evidence::Evidence& evidence) const {
+  evidence::Loss& loss = evidence.loss;
+  auto add = [&loss](const std::string& name, uint64_t n) {
+    if (n == 0) return;
+    loss.events += n;
+    loss.maps.push_back(name);
+  };
+  for (int i = 0; i < PARE_LOSSES; ++i) add(kLossNames[i], skeleton_->bss->lost[i]);
+  add("facts", ledger_.dropped());
+  add("malformed records", malformed_);
+  // A program that the kernel did not run because it was already running on that CPU.
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    const int fd = bpf_program__fd(program);
+    if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
+      add(std::string("missed runs of ") + bpf_program__name(program), info.recursion_misses);
+  }
+}
+
+Result<evidence::Evidence> KernelRecorder::finish() {
+  if (!thread_.joinable())
+    return fail(ErrorKind::kHost, "this recorder has already finished: open another one");
+  stop();
+  evidence::Evidence evidence;
+  for_each_entry(skeleton_->maps.seen,
+                 [&](uint64_t key, uint64_t n) { ledger_.set_count(key, n); });
+  evidence.coverage =
+      ledger_.entry_seen() ? evidence::Coverage::kEntry : evidence::Coverage::kAttached;
+  evidence.capability_hook = hook_;
+  evidence.ready = ready_;
+  fill_syscalls(evidence);
+  ledger_.fill(evidence);
+  fill_loss(evidence);
+  return evidence;
+}
+
+Result<Skeleton> load(const Options& options, const std::string& hook) {
+  libbpf_set_print(nullptr);
+  Skeleton skeleton(recorder_bpf__open(), recorder_bpf__destroy);
+  if (!skeleton) return fail_errno("cannot open the recorder's programs", errno);
+  PARE_CHECK_OK(choose_capability_programs(*skeleton, hook));
+  if (int error = bpf_map__set_max_entries(skeleton->maps.ring, options.ring_bytes); error != 0)
+    return fail_errno("the ring must be a power of two of bytes, at least a page", -error);
+  fill_shapes(skeleton->rodata->shapes);
+  skeleton->rodata->see_refusals = options.seccomp_refusals;
+  struct stat mnt_ns;
+  if (stat("/proc/self/ns/mnt", &mnt_ns) != 0)
+    return fail_errno("cannot read /proc/self/ns/mnt", errno);
+  skeleton->rodata->host_mnt_ns = static_cast<uint32_t>(mnt_ns.st_ino);
+  if (int error = recorder_bpf__load(skeleton.get()); error != 0)
+    return fail_errno(
+        error == -EPERM ? "this kernel refuses to load the recorder's programs: run pare as root "
+                          "with CAP_BPF and CAP_PERFMON, or use --no-record"
+                        : "this kernel cannot load the recorder's programs: it takes Linux 5.15 or "
+                          "later, or --no-record",
+        -error);
+  return skeleton;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Recorder>> Recorder::open(const Options& options) {
+  if (geteuid() != 0)
+    return fail(ErrorKind::kHost, "recording needs root: run pare with sudo, or use --no-record");
+  PARE_TRY(KernelTypes types, KernelTypes::read());
+  const std::string hook = capability_hook(types);
+  PARE_TRY(Skeleton skeleton, load(options, hook));
+  auto recorder = std::make_unique<KernelRecorder>(std::move(skeleton), hook);
+  PARE_CHECK_OK(recorder->start());
+  return std::unique_ptr<Recorder>(std::move(recorder));
+}
+
+Support probe() {
+  Support support;
+  auto recorder = Recorder::open(Options{});
+  if (!recorder) {
+    support.missing = recorder.error().message;
+    return support;
+  }
+  support.ok = true;
+  if (auto types = KernelTypes::read()) support.capability_hook = capability_hook(*types);
+  return support;
+}
+
+}  // namespace pare::record
