@@ -61,6 +61,7 @@ Status OciContainer::start() {
   PARE_TRY(log_, LogPump::open(options_.log_path));
   Status launched = launch();
   log_->close_write_end();
+  if (!init_) log_->finish();
   return launched;
 }
 
@@ -89,7 +90,11 @@ ExitState OciContainer::wait(milliseconds limit) {
   std::lock_guard guard(mutex_);
   if (exit_.exited || !init_) return exit_;
   auto code = init_->wait(milliseconds(0));
-  if (code && *code) exit_ = {true, **code, cgroup_.oom_killed()};
+  if (code && *code) {
+    // The first process of a pid namespace ends after all others, so the log is whole.
+    log_->finish();
+    exit_ = {true, **code, cgroup_.oom_killed()};
+  }
   return exit_;
 }
 

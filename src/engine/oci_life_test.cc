@@ -23,12 +23,14 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 
 TEST_F(OciTest, ExitCodesSignalsAndLimitsOfWaiting) {
-  auto container = create("exit 42", policy_);
+  auto container = create("head -c 3000000 /bin/busybox; exit 42", policy_);
   ASSERT_NE(container, nullptr);
   EXPECT_EQ(container->pid(), 0);
   EXPECT_FALSE(container->state().exited);
   ASSERT_TRUE(container->start());
   EXPECT_EQ(container->wait(10s).code, 42);
+  // Who sees the exit sees the whole log.
+  EXPECT_EQ(log().size(), std::min<size_t>(3000000, base::read_file("/bin/busybox")->size()));
   EXPECT_EQ(container->pid(), 0);
   EXPECT_TRUE(container->state().exited);
   EXPECT_FALSE(container->state().oom_killed);
@@ -253,7 +255,6 @@ TEST_F(OciTest, WhatThePolicyItselfPreventsIsAnExit) {
     ExitState state = (*container)->wait(10s);
     EXPECT_TRUE(state.exited);
     EXPECT_EQ(state.code, c.code);
-    ASSERT_TRUE((*container)->remove());
     EXPECT_THAT(base::read_file(options.log_path).value_or(""), HasSubstr(c.log));
   }
   expect_nothing_left();
