@@ -92,12 +92,16 @@ Status DockerContainer::start() {
     return {};
   }
   std::string message = reply.message();
-  if (is_policy_refusal(message)) {
-    refused_ = true;
-    last_ = {true, kNotPermitted, false};
-    return append_log(message + "\n");
-  }
-  return fail(is_missing_program(message) ? ErrorKind::kUsage : ErrorKind::kHost, what + message);
+  if (is_policy_refusal(message)) return refuse(kNotPermitted, message);
+  if (is_missing_program(message)) return refuse(kNotFound, message);
+  return fail(ErrorKind::kHost, what + message);
+}
+
+Status DockerContainer::refuse(int code, const std::string& message) {
+  std::lock_guard guard(mutex_);
+  refused_ = true;
+  last_ = {true, code, false};
+  return append_log(message + "\n");
 }
 
 void DockerContainer::follow_log() {
@@ -116,6 +120,7 @@ void DockerContainer::follow_log() {
 
 // The stream ends by itself behind the container's last words.
 void DockerContainer::end_log(milliseconds grace) {
+  std::lock_guard guard(mutex_);
   if (!log_.joinable()) return;
   sys::Deadline deadline(grace);
   while (!log_done_ && deadline.sleep(milliseconds(2))) {
@@ -134,9 +139,10 @@ int DockerContainer::pid() const {
 }
 
 ExitState DockerContainer::state() {
-  if (removed_ || refused_ || last_.exited) return last_;
-  ApiRequest look = request("GET", "/json");
-  auto reply = api_->send(look);
+  std::lock_guard guard(mutex_);
+  if (removed_ || last_.exited) return last_;
+  auto reply = api_->send(request("GET", "/json"));
+  // Without an answer nothing is known to have changed.
   if (!reply || reply->timed_out) return last_;
   if (reply->status == 404) return last_ = {true, kGone, false};
   Json json = Json::parse(reply->body, nullptr, false);
@@ -146,30 +152,32 @@ ExitState DockerContainer::state() {
     return ExitState{status == "exited" || status == "dead", s.at("ExitCode"),
                      s.value("OOMKilled", false)};
   });
-  if (state) last_ = *state;
-  if (!last_.exited) last_.code = 0;
+  if (state && state->exited) last_ = *state;
   return last_;
 }
 
 ExitState DockerContainer::wait(milliseconds limit) {
   sys::Deadline deadline(limit);
-  while (!state().exited && !deadline.passed()) {
+  ExitState now = state();
+  while (!now.exited && !deadline.passed()) {
     ApiRequest wait = request("POST", "/wait");
     wait.timeout = milliseconds(std::max(1, deadline.poll_timeout()));
     auto reply = api_->send(wait);
-    // "next exit" of a container that does not run comes at once: the state tells.
-    if (!reply || !reply->timed_out) deadline.sleep(milliseconds(5));
+    now = state();
+    // It comes at once for a container that was not started.
+    bool early = !now.exited && (!reply || !reply->timed_out);
+    if (early) deadline.sleep(milliseconds(5));
   }
-  if (last_.exited) end_log(milliseconds(2000));
-  return last_;
+  if (now.exited) end_log(milliseconds(2000));
+  return now;
 }
 
 Status DockerContainer::signal(int number) {
-  if (refused_ || last_.exited) return {};
+  if (refused_) return {};
   ApiReply reply;
   PARE_TRY(reply, api_->send(request("POST", "/kill?signal=" + std::to_string(number))));
-  // 409: it does not run any more.
-  if (reply.ok() || reply.status == 409) return {};
+  // It does not run any more: 409, and 404 when it is gone.
+  if (reply.ok() || reply.status == 409 || reply.status == 404) return {};
   return fail(ErrorKind::kHost, "signal " + std::to_string(number) +
                                     " did not reach the container of " + options_.image + ": " +
                                     reply.message());
@@ -180,9 +188,15 @@ Result<int> DockerContainer::exec(const std::vector<std::string>& argv, millisec
                      " in the container of " + options_.image;
   ApiRequest create = request("POST", "/exec");
   create.body = Json{{"Cmd", argv}, {"AttachStdout", true}, {"AttachStderr", true}};
-  Json created;
-  PARE_TRY(created, api_->json(create, what));
-  std::string id = created.value("Id", "");
+  ApiReply created;
+  PARE_TRY(created, api_->send(create));
+  // 409: it has ended, which is its own doing.
+  if (created.status == 409) return kNotPermitted;
+  if (!created.ok()) return fail(ErrorKind::kHost, what + ": " + created.message());
+  std::string id;
+  PARE_TRY(id, base::read_json(what, [&] {
+             return Json::parse(created.body, nullptr, false).at("Id").get<std::string>();
+           }));
   ApiRequest run;
   run.method = "POST";
   run.path = "/exec/" + id + "/start";
@@ -199,7 +213,7 @@ Result<int> DockerContainer::exec(const std::vector<std::string>& argv, millisec
   if (!reply.timed_out && !reply.ok()) {
     std::string message = reply.message();
     if (is_missing_program(message)) return kNotFound;
-    if (is_policy_refusal(message)) return kNotPermitted;
+    if (is_policy_refusal(message) || reply.status == 409) return kNotPermitted;
     return fail(ErrorKind::kHost, what + ": " + message);
   }
   int code = 0;
@@ -240,7 +254,7 @@ std::string DockerContainer::upper_dir() const {
 
 Status DockerContainer::remove() {
   if (removed_) return {};
-  if (last_.exited || state().exited) end_log(milliseconds(2000));
+  if (state().exited) end_log(milliseconds(2000));
   sys::Deadline deadline(options_.timeout);
   ApiReply reply;
   do {
@@ -257,6 +271,7 @@ Status DockerContainer::remove() {
     return fail(ErrorKind::kHost, "cannot remove the container " + options_.id.substr(0, 12) +
                                       " of " + options_.image + ": " + reply.message());
   }
+  std::lock_guard guard(mutex_);
   removed_ = true;
   last_.exited = true;
   return {};

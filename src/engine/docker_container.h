@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -40,6 +41,7 @@ class DockerContainer : public Container {
   std::string path(const std::string& behind) const;
   ApiRequest request(const std::string& method, const std::string& behind) const;
   Result<nlohmann::json> inspect() const;
+  Status refuse(int code, const std::string& message);
   Result<int> exec_result(const std::string& id, bool timed_out) const;
   Status append_log(std::string_view text) const;
   void follow_log();
@@ -47,9 +49,10 @@ class DockerContainer : public Container {
 
   std::shared_ptr<const DockerApi> api_;
   DockerContainerOptions options_;
-  bool removed_ = false;
-  bool refused_ = false;  // the policy let the entry point not even start
+  std::mutex mutex_;  // last_ and the joining of log_: checks ask from several threads
   ExitState last_;
+  std::atomic<bool> removed_{false};
+  std::atomic<bool> refused_{false};  // the policy let the entry point not even start
   std::thread log_;
   std::atomic<bool> log_done_{true};
   std::atomic<bool> log_cancel_{false};

@@ -407,6 +407,7 @@ TEST_F(DockerEngineTest, AContainerLivesAndEnds) {
     EXPECT_EQ(state.code, 3);
     EXPECT_EQ(container->pid(), 0);
     EXPECT_TRUE(container->signal(SIGTERM));
+    EXPECT_EQ(container->exec({"true"}, 10s).value(), 126);
     EXPECT_TRUE(container->remove());
     EXPECT_EQ(base::read_file(options.log_path).value_or(""), "ready\nbye\n");
   }
@@ -438,6 +439,10 @@ TEST_F(DockerEngineTest, AContainerLivesAndEnds) {
     Ran ran = run(*target, policy);
     EXPECT_EQ(ran.code, 126) << ran.log;
     EXPECT_THAT(ran.log, HasSubstr("permission denied"));
+    Target hidden = shell("true");
+    Policy covered = asked(hidden);
+    covered.writable = {{"/bin"}};
+    EXPECT_EQ(run(hidden, covered).code, 127);
   }
   {
     SCOPED_TRACE("what another run left");
