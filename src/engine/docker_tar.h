@@ -16,6 +16,7 @@ struct TarEntry {
   uint32_t uid = 0, gid = 0;
   uint64_t size = 0;    // bytes of content
   uint64_t offset = 0;  // of the content in the archive
+  bool operator==(const TarEntry&) const = default;
 };
 
 // nullopt: the archive is longer than `bytes` and the entry's head is not whole yet. kUnread when
