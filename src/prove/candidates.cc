@@ -28,7 +28,7 @@ class Candidates {
       : target_(question.target), groups_(question.asked.user.groups) {}
 
   void add(uint32_t uid, std::optional<uint32_t> gid, bool special) {
-    if (uid == 0) return;
+    if (uid == 0 || uid == UINT32_MAX) return;
     for (const UserCandidate& known : list_) {
       if (known.user.uid == uid) return;
     }
@@ -56,11 +56,32 @@ std::string parent(const std::string& path) {
   return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
 }
 
+// "uid 1000" is what the recorder says of setuid(2) and its like.
+std::optional<uint32_t> number_after(const std::string& text, std::string_view prefix) {
+  if (!base::starts_with(text, prefix)) return std::nullopt;
+  auto number = base::parse_u64(std::string_view(text).substr(prefix.size()));
+  if (!number || *number > UINT32_MAX) return std::nullopt;
+  return static_cast<uint32_t>(*number);
+}
+
+std::optional<uint32_t> group_changed_to(const Evidence& evidence) {
+  for (const evidence::CapabilityFact& capability : evidence.capabilities) {
+    for (const evidence::CapabilityUse& use : capability.uses) {
+      auto gid = number_after(use.object, "gid ");
+      if (gid && *gid != 0) return gid;
+    }
+  }
+  return std::nullopt;
+}
+
 void add_seen(const Evidence& evidence, Candidates& candidates) {
   for (const FileFact& file : evidence.files) candidates.add(file.uid, std::nullopt, true);
   for (const evidence::CapabilityFact& capability : evidence.capabilities) {
     for (const evidence::CapabilityUse& use : capability.uses) {
       candidates.add(use.uid, std::nullopt, true);
+      if (auto uid = number_after(use.object, "uid ")) {
+        candidates.add(*uid, group_changed_to(evidence), true);
+      }
       if (is_about_owners(capability.name) && use.owner) {
         candidates.add(*use.owner, use.owner_gid, true);
       }
@@ -102,8 +123,12 @@ bool under(const std::string& path, const std::string& directory) {
 }
 
 bool is_write(const FileFact& fact) {
-  return std::any_of(fact.ops.begin(), fact.ops.end(),
-                     [](const std::string& op) { return op != "open-read"; });
+  static constexpr std::array<std::string_view, 12> kWrites = {
+      "write", "create", "mkdir",   "unlink",   "rename", "chmod",
+      "chown", "link",   "symlink", "truncate", "utime",  "mknod"};
+  return std::any_of(fact.ops.begin(), fact.ops.end(), [](const std::string& op) {
+    return std::find(kWrites.begin(), kWrites.end(), op) != kWrites.end();
+  });
 }
 
 std::string writable_directory(const Evidence& evidence, const std::string& path) {

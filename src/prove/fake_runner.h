@@ -2,6 +2,7 @@
 // acts in a World, which refuses by the policy as a kernel would and writes down what it saw.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -85,6 +86,57 @@ class World {
     return !fact.error;
   }
 
+  // Reads a file of root's that the members of `gid` may read.
+  bool read_as_member(const std::string& path, uint32_t gid) {
+    const privilege::User& user = policy_.user;
+    bool member = user.gid == gid ||
+                  std::find(user.groups.begin(), user.groups.end(), gid) != user.groups.end();
+    if (uid_ == 0 || member || use("DAC_OVERRIDE", "openat", path, 0)) return true;
+    evidence::FileFact fact = file(path, "open-read", 0);
+    fact.owner_gid = gid;
+    fact.error = "EACCES";
+    evidence.files.push_back(fact);
+    return false;
+  }
+
+  // Changes the mode of a volume's file.
+  bool chmod(const std::string& path, uint32_t owner) {
+    evidence::FileFact fact = file(path, "chmod", owner);
+    const privilege::VolumeAccess* volume = volume_of(path);
+    if (volume != nullptr && !volume->writable) {
+      fact.error = "EROFS";
+    } else if (uid_ != owner && !use("FOWNER", "fchmodat", path, owner)) {
+      fact.error = "EPERM";
+    }
+    evidence.files.push_back(fact);
+    return !fact.error;
+  }
+
+  // Runs what it wrote to a writable path.
+  bool exec(const std::string& path) {
+    const privilege::Writable* tmpfs = tmpfs_of(path);
+    bool refused = tmpfs != nullptr && !tmpfs->exec;
+    evidence::ExecFact fact{path, 1, std::nullopt};
+    if (refused) fact.error = "EACCES";
+    evidence.execs.push_back(fact);
+    return !refused;
+  }
+
+  // A set-user-id program of root's that reads a file of root's.
+  bool helper(const std::string& path) {
+    uint32_t before = uid_;
+    if (!policy_.no_new_privileges) uid_ = 0;
+    bool fine = uid_ == 0;
+    evidence::FileFact fact = file(path, fine ? "write" : "open-read", 0);
+    if (!fine) fact.error = "EACCES";
+    evidence.files.push_back(fact);
+    uid_ = before;
+    return fine;
+  }
+
+  // Locks memory beyond the default limit.
+  bool lock_memory() { return policy_.memlock_bytes || use("IPC_LOCK", "mlock"); }
+
   bool in_volume(const std::string& path) const { return volume_files_.count(path) > 0; }
 
   bool bind(uint16_t port) {
@@ -128,8 +180,8 @@ class World {
   // setgroups, setgid and setuid to `uid`, as an entry point that drops does.
   bool drop_to(uint32_t uid) {
     if (uid_ == uid) return true;
-    if (!use("SETGID", "setgid", std::to_string(uid))) return false;
-    if (!use("SETUID", "setuid", std::to_string(uid))) return false;
+    if (!use("SETGID", "setgid", "gid " + std::to_string(uid))) return false;
+    if (!use("SETUID", "setuid", "uid " + std::to_string(uid))) return false;
     uid_ = uid;
     capabilities_ = {};
     return true;
@@ -197,10 +249,15 @@ class FakeRunner : public TrialRunner {
     Outcome outcome;
     outcome.why = server_(world);
     outcome.starts = request.restart ? 2 : 1;
-    if (outcome.why.empty() && request.restart && on_restart_) outcome.why = on_restart_(world);
+    CheckOutcome restarted{"restart", true, "", true};
+    if (outcome.why.empty() && request.restart && on_restart_) {
+      restarted.why = on_restart_(world);
+      restarted.pass = restarted.why.empty();
+    }
     outcome.pass = outcome.why.empty();
     outcome.checks = {{"infer", outcome.pass, outcome.why, false}};
-    outcome.checks.push_back(stop_);
+    if (outcome.pass) outcome.checks.push_back(stop_(world));
+    if (request.restart) outcome.checks.push_back(restarted);
     outcome.seconds = 1;
     if (requests_.empty()) warm_files_ = files;
     if (question_.options.recording) outcome.evidence = world.evidence;
@@ -213,7 +270,7 @@ class FakeRunner : public TrialRunner {
   std::vector<verdict::CheckEntry> checks() const override { return {{"infer", "openai://:8000"}}; }
   std::vector<uint16_t> check_ports() const override { return ports_; }
 
-  void set_stop(CheckOutcome stop) { stop_ = std::move(stop); }
+  void set_stop(std::function<CheckOutcome(World&)> stop) { stop_ = std::move(stop); }
   void set_on_restart(Server server) { on_restart_ = std::move(server); }
   void set_loss(evidence::Loss loss) { loss_ = std::move(loss); }
   int starts() const { return starts_; }
@@ -225,7 +282,9 @@ class FakeRunner : public TrialRunner {
   Server on_restart_;
   std::vector<uint16_t> ports_;
   std::set<std::string> warm_files_;
-  CheckOutcome stop_{"stop", true, "", true};
+  std::function<CheckOutcome(World&)> stop_ = [](World&) {
+    return CheckOutcome{"stop", true, "", true};
+  };
   evidence::Loss loss_;
   std::vector<Request> requests_;
   int starts_ = 0;

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "prove/candidates.h"
+#include "prove/usage.h"
 
 namespace pare::prove {
 
@@ -32,7 +33,8 @@ class Reader {
     for (const auto& fact : failing_.egress) read_egress(fact);
     for (const auto& fact : failing_.execs) read_exec(fact);
     read_limits();
-    rank_owners();
+    rank_users();
+    read_escalation();
     return std::move(hints_);
   }
 
@@ -57,12 +59,18 @@ class Reader {
 
   void owned_by(std::optional<uint32_t> owner, std::optional<uint32_t> gid) {
     if (!owner || !root_withheld_ || *owner == uid_) return;
-    if (*owner == 0) {
-      suspect({Axis::kUser, "root"}, false);
+    if (*owner != 0) {
+      users_[{*owner, gid.value_or(*owner), asked_.user.groups}]++;
       return;
     }
-    privilege::User user{*owner, gid.value_or(*owner), asked_.user.groups};
-    owners_[user]++;
+    suspect({Axis::kUser, "root"}, false);
+    const std::vector<uint32_t>& groups = choice_.user.groups;
+    bool member = gid == choice_.user.gid || !gid || *gid == 0 ||
+                  std::find(groups.begin(), groups.end(), *gid) != groups.end();
+    if (member) return;
+    privilege::User user = choice_.user;
+    user.groups.push_back(*gid);
+    users_[user]++;
   }
 
   void read_file(const FileFact& file) {
@@ -134,12 +142,9 @@ class Reader {
     bool of_owners = is_about_owners(fact.name);
     bool out_of_reach = withheld(capability) || !universe_.capabilities_reach(choice_);
     if (element == nullptr || !out_of_reach) return;
-    if (fact.name == "NET_BIND_SERVICE" && withheld({Axis::kSysctl, kPortStart})) {
-      suspect({Axis::kSysctl, kPortStart}, true);
-      suspect(capability, false);
-      return;
-    }
-    bool likely = element->used && !of_owners;
+    Privilege instead = stand_in(fact.name);
+    if (withheld(instead)) suspect(instead, true);
+    bool likely = element->used && !of_owners && !withheld(instead);
     (likely ? hints_.likely : hints_.possible).insert(capability);
     for (const evidence::CapabilityUse& use : fact.uses) {
       if (of_owners && !use.granted) owned_by(use.owner, use.owner_gid);
@@ -161,8 +166,12 @@ class Reader {
   void read_egress(const evidence::EgressFact& fact) {
     if (fact.outcome == "connected" || fact.outcome == "sent") return;
     for (const Element& element : universe_.elements()) {
-      if (element.privilege.axis == Axis::kEgress) suspect(element.privilege, element.used);
+      if (element.privilege.axis == Axis::kEgress) suspect(element.privilege, connected_before());
     }
+  }
+
+  bool connected_before() const {
+    return std::any_of(universe_.baselines().begin(), universe_.baselines().end(), reaches_out);
   }
 
   void read_exec(const evidence::ExecFact& fact) {
@@ -184,17 +193,22 @@ class Reader {
       suspect({Axis::kShm, "size"}, true);
     }
     for (const auto& fact : failing_.capabilities) {
-      if (fact.name == "IPC_LOCK" && fact.refused > 0) {
-        suspect({Axis::kMemlock, "unlimited"}, true);
-      }
+      if (fact.name != "IPC_LOCK" || fact.refused == 0) continue;
+      suspect({Axis::kMemlock, "unlimited"}, true);
     }
   }
 
-  void rank_owners() {
-    std::vector<std::pair<privilege::User, int>> ranked(owners_.begin(), owners_.end());
+  // A set-user-id program leaves no refusal of its own.
+  void read_escalation() {
+    const Element* escalation = universe_.find({Axis::kEscalation, "new-privileges"});
+    if (escalation != nullptr && escalation->used) suspect(escalation->privilege, true);
+  }
+
+  void rank_users() {
+    std::vector<std::pair<privilege::User, int>> ranked(users_.begin(), users_.end());
     std::stable_sort(ranked.begin(), ranked.end(),
                      [](const auto& a, const auto& b) { return a.second > b.second; });
-    for (auto& [user, count] : ranked) hints_.owners.push_back(user);
+    for (auto& [user, count] : ranked) hints_.users.push_back(user);
   }
 
   Universe& universe_;
@@ -202,7 +216,7 @@ class Reader {
   const Evidence& failing_;
   const privilege::Policy& asked_;
   Hints hints_;
-  std::map<privilege::User, int> owners_;
+  std::map<privilege::User, int> users_;
   bool root_withheld_ = false;
   uint32_t uid_ = 0;
 };
@@ -210,7 +224,7 @@ class Reader {
 }  // namespace
 
 bool Hints::empty() const {
-  return likely.empty() && possible.empty() && owners.empty() && copy_up.empty() && exec.empty() &&
+  return likely.empty() && possible.empty() && users.empty() && copy_up.empty() && exec.empty() &&
          calls.empty() && !home && !rootfs;
 }
 

@@ -18,12 +18,13 @@ struct Hints {
   // Withheld and refused here, although the baseline never exercised it or another uid may do: a
   // uid that is not root sees many such refusals.
   std::set<Privilege> possible;
-  std::vector<privilege::User> owners;  // of what was refused, most refusals first
-  std::set<std::string> copy_up;        // tmpfs paths in which something was missing
-  std::set<std::string> exec;           // tmpfs paths in which something could not be executed
-  std::set<std::string> calls;          // refused by the filter, not risky ones
-  bool home = false;                    // a home directory could not be written
-  bool rootfs = false;                  // a write that no tmpfs can serve
+  // Who owns what was refused, or is in its group; most refusals first.
+  std::vector<privilege::User> users;
+  std::set<std::string> copy_up;  // tmpfs paths in which something was missing
+  std::set<std::string> exec;     // tmpfs paths in which something could not be executed
+  std::set<std::string> calls;    // refused by the filter, not risky ones
+  bool home = false;              // a home directory could not be written
+  bool rootfs = false;            // a write that no tmpfs can serve
 
   bool empty() const;
   bool touches(const Privilege& privilege) const {

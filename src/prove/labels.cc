@@ -15,9 +15,21 @@ std::string user_text(const privilege::User& user) {
   return "uid " + std::to_string(user.uid);
 }
 
-verdict::Fix user_fix(const privilege::User& user) {
-  return {"run as " + user_text(user),
-          "user=" + std::to_string(user.uid) + ":" + std::to_string(user.gid)};
+verdict::Fix user_fix(const privilege::User& user, const std::vector<uint32_t>& asked_groups) {
+  verdict::Fix fix{"run as " + user_text(user),
+                   "user=" + std::to_string(user.uid) + ":" + std::to_string(user.gid)};
+  for (uint32_t group : user.groups) {
+    if (std::find(asked_groups.begin(), asked_groups.end(), group) != asked_groups.end()) continue;
+    fix.text += " with the group " + std::to_string(group);
+    fix.change += " group=" + std::to_string(group);
+  }
+  return fix;
+}
+
+verdict::Fix stand_in_fix(const Privilege& privilege, const privilege::Policy& policy) {
+  if (privilege.axis == Axis::kMemlock) return {"raise the memlock limit", "memlock=unlimited"};
+  std::string setting = privilege.value + "=" + policy.sysctls.at(privilege.value);
+  return {"set the sysctl " + setting, "sysctl=" + setting};
 }
 
 verdict::Fix home_fix(const Choice& choice) {
@@ -42,15 +54,25 @@ int Labels::times(const Choice& without, const Privilege& privilege) {
   return failures_wanted(question_.options, explained);
 }
 
+Step<void> Labels::show_need(Search& search, const Privilege& privilege) {
+  Choice less = without(*answer_.choice, privilege);
+  PARE_TRY(bool failed, search.fails("minimal", less, 1));
+  if (failed) {
+    PARE_TRY(failed, search.fails("minimal", less, times(less, privilege)));
+  }
+  if (!failed) return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
+  answer_.needs[privilege] = {search.record(less)->ids(false), true, std::nullopt};
+  return {};
+}
+
 Step<void> Labels::show_needed() {
   for (const Privilege& p : search_.removable(*answer_.choice, Choice{})) {
     Choice less = without(*answer_.choice, p);
-    PARE_TRY(bool failed, search_.fails("minimal", less, 1));
-    if (failed) {
-      PARE_TRY(failed, search_.fails("minimal", less, times(less, p)));
-    }
-    if (!failed) return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
-    answer_.needs[p] = {search_.record(less)->ids(false), true, std::nullopt};
+    const Record* plain = search_.record(less);
+    const Record* restarted = restarting_.record(less);
+    bool by_restart =
+        plain != nullptr ? plain->passes() > 0 : restarted != nullptr && restarted->fails() > 0;
+    PARE_CHECK_OK(show_need(by_restart ? restarting_ : search_, p));
   }
   return {};
 }
@@ -78,13 +100,15 @@ Step<void> Labels::label_user() {
     return {};
   }
   const UserCandidate* generic = nullptr;
-  bool special = cares_for_owners();
+  bool ordinary = false;
   for (const UserCandidate& candidate : search_.users()) {
-    bool mine = candidate.user.uid == choice.user.uid;
-    special = special || (mine && candidate.special);
-    if (!mine && !candidate.special && generic == nullptr) generic = &candidate;
+    if (candidate.special) continue;
+    bool mine = candidate.user == choice.user;
+    ordinary = ordinary || mine;
+    if (!mine && generic == nullptr) generic = &candidate;
   }
-  if (!special || generic == nullptr) return {};
+  if ((ordinary && !cares_for_owners()) || generic == nullptr) return {};
+  const std::vector<uint32_t>& groups = question_.asked.user.groups;
   Choice other = choice;
   other.user = generic->user;
   PARE_TRY(bool failed, search_.fails("fix", other, 1));
@@ -92,7 +116,7 @@ Step<void> Labels::label_user() {
     PARE_TRY(failed, search_.fails("fix", other, times(other, kRoot)));
   }
   if (failed) {
-    answer_.needs[kRoot] = {search_.record(other)->ids(false), true, user_fix(choice.user)};
+    answer_.needs[kRoot] = {search_.record(other)->ids(false), true, user_fix(choice.user, groups)};
   }
   return {};
 }
@@ -130,6 +154,22 @@ bool Labels::tolerated(const Privilege& capability) const {
   return false;
 }
 
+// Where a setting stands in for a capability that only root would get, root itself is replaced too.
+void Labels::label_stood_in(std::set<Privilege>& used) {
+  const Choice& choice = *answer_.choice;
+  for (const Privilege& p : std::set<Privilege>(used)) {
+    auto setting = answer_.needs.find(stand_in(p.value));
+    if (setting == answer_.needs.end() || choice.granted.count(setting->first) == 0) continue;
+    verdict::Fix fix = stand_in_fix(setting->first, universe_.policy(choice));
+    Need need{setting->second.trials, true, fix};
+    answer_.needs[p] = need;
+    used.erase(p);
+    bool replaced = universe_.has(kRoot) && choice.granted.count(kRoot) == 0 &&
+                    !question_.platform.ambient_capabilities;
+    if (replaced) answer_.needs.try_emplace(kRoot, need);
+  }
+}
+
 Step<void> Labels::label_capabilities() {
   const Choice& choice = *answer_.choice;
   std::set<Privilege> used;
@@ -138,14 +178,7 @@ Step<void> Labels::label_capabilities() {
     if (p.axis != Axis::kCapability || !element.used || choice.granted.count(p) > 0) continue;
     if (!tolerated(p)) used.insert(p);
   }
-  Privilege start{Axis::kSysctl, kPortStart};
-  Privilege bind{Axis::kCapability, "NET_BIND_SERVICE"};
-  if (auto sysctl = answer_.needs.find(start); sysctl != answer_.needs.end() && used.erase(bind)) {
-    std::string value = universe_.policy(choice).sysctls.at(kPortStart);
-    answer_.needs[bind] = {sysctl->second.trials, true,
-                           verdict::Fix{"set the sysctl " + start.value + "=" + value,
-                                        "sysctl=" + start.value + "=" + value}};
-  }
+  label_stood_in(used);
   bool root = choice.granted.count(kRoot) > 0 || !universe_.has(kRoot);
   if (used.empty() || root) return {};
   // The same policy under another uid failed, and there it was refused.
@@ -185,7 +218,8 @@ Step<void> Labels::label_as_root(const std::set<Privilege>& used) {
       PARE_TRY(failed, search_.fails("fix", less, times(less, p)));
     }
     if (!failed) continue;
-    answer_.needs[p] = {search_.record(less)->ids(false), true, user_fix(answer_.choice->user)};
+    answer_.needs[p] = {search_.record(less)->ids(false), true,
+                        user_fix(answer_.choice->user, question_.asked.user.groups)};
   }
   return {};
 }

@@ -9,11 +9,12 @@ namespace pare::prove {
 class Labels {
  public:
   Labels(const Question& question, Universe& universe, Ledger& ledger, Search& search,
-         Answer& answer)
+         Search& restarting, Answer& answer)
       : question_(question),
         universe_(universe),
         ledger_(ledger),
         search_(search),
+        restarting_(restarting),
         answer_(answer) {}
 
   // Repeats each failure that the choice's privileges rest on, and tries what tells fixable from
@@ -25,15 +26,18 @@ class Labels {
   Step<void> label_user();
   Step<void> label_files();
   Step<void> label_capabilities();
+  void label_stood_in(std::set<Privilege>& used);
   Step<void> label_as_root(const std::set<Privilege>& used);
   bool cares_for_owners() const;
   bool tolerated(const Privilege& capability) const;
+  Step<void> show_need(Search& search, const Privilege& privilege);
   int times(const Choice& without, const Privilege& privilege);
 
   const Question& question_;
   Universe& universe_;
   Ledger& ledger_;
   Search& search_;
+  Search& restarting_;  // for needs that only a restart brings out
   Answer& answer_;
 };
 

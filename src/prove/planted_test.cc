@@ -2,65 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "prove/fake_runner.h"
+#include "prove/planted_case.h"
 
 namespace pare::prove {
 namespace {
-
-using verdict::Kind;
-
-struct Case {
-  Question question = default_question();
-  std::vector<uint16_t> ports = {8000};
-  verdict::Proof proof;
-  int starts = 0;
-
-  void run(const Server& server) {
-    FakeRunner runner(question, server, ports);
-    auto result = prove(question, runner);
-    ASSERT_TRUE(result) << result.error().message;
-    proof = *result;
-    starts = runner.starts();
-    printf("starts: %d, trials: %zu\n", starts, proof.trials.size());
-  }
-
-  const verdict::Verdict* find(const std::string& name, evidence::Phase phase) const {
-    for (const verdict::Verdict& v : proof.verdicts) {
-      if (to_string(v.privilege) == name && v.phase == phase) return &v;
-    }
-    return nullptr;
-  }
-
-  std::string kind(const std::string& name, evidence::Phase phase = evidence::Phase::kServe) const {
-    const verdict::Verdict* v = find(name, phase);
-    return v == nullptr ? "absent" : std::string(to_string(v->kind));
-  }
-
-  std::string because(const std::string& name) const {
-    const verdict::Verdict* v = find(name, evidence::Phase::kServe);
-    return v == nullptr ? "absent" : v->because;
-  }
-
-  // Names that are neither unneeded nor the checked port.
-  std::vector<std::string> not_unneeded() const {
-    std::vector<std::string> names;
-    for (const verdict::Verdict& v : proof.verdicts) {
-      if (v.kind == Kind::kUnneeded || v.privilege.axis == privilege::Axis::kPort) continue;
-      names.push_back(to_string(v.privilege) + " " + std::string(to_string(v.kind)));
-    }
-    return names;
-  }
-};
 
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
-
-std::string serves(World& world) {
-  world.ready();
-  return world.bind(8000) ? "" : "cannot bind";
-}
 
 TEST(Planted, NeedsNothing) {
   Case c;
@@ -131,7 +81,7 @@ TEST(Planted, Port80OnKubernetesIsFixedByTheSysctl) {
   c.ports = {80};
   c.run(binds_80);
   EXPECT_THAT(c.not_unneeded(),
-              UnorderedElementsAre("capability/NET_BIND_SERVICE fixable",
+              UnorderedElementsAre("capability/NET_BIND_SERVICE fixable", "user/root fixable",
                                    "sysctl/net.ipv4.ip_unprivileged_port_start needed"));
   EXPECT_EQ(c.proof.policy.sysctls.at("net.ipv4.ip_unprivileged_port_start"), "80");
   EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;

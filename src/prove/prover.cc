@@ -92,7 +92,8 @@ class Prover {
     PARE_TRY(answer_.choice, search.find(tightest(search)));
     note_passes(search);
     PARE_CHECK_OK(confirm(universe, search));
-    Labels labels(question_, universe, ledger_, search, answer_);
+    Search restarting(question_, universe, ledger_, {false, true});
+    Labels labels(question_, universe, ledger_, search, restarting, answer_);
     PARE_CHECK_OK(labels.show());
     return pull(universe);
   }

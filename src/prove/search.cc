@@ -1,13 +1,15 @@
 #include "prove/search.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pare::prove {
 
 namespace {
-constexpr int kRounds = 8;       // of give-back before bisecting everything
-constexpr int kFlakyTries = 4;   // of a failing policy once the target is known to be flaky
-constexpr size_t kOneByOne = 4;  // so few suspects are tried singly
+constexpr int kRounds = 8;        // of give-back before bisecting everything
+constexpr int kFlakyTries = 4;    // of a failing policy once the target is known to be flaky
+constexpr size_t kMostUsers = 4;  // tried instead of root
+constexpr size_t kOneByOne = 4;   // so few suspects are tried singly
 }  // namespace
 
 Choice without(Choice choice, const Privilege& privilege) {
@@ -80,9 +82,9 @@ bool Search::apply(const Hints& hints, bool first, Choice& choice) {
   for (const std::string& path : hints.copy_up) choice.forms[path].copy_up = true;
   for (const std::string& path : hints.exec) choice.forms[path].exec = true;
   choice.granted.insert(hints.likely.begin(), hints.likely.end());
-  for (const privilege::User& owner : hints.owners) {
-    if (tried_uids_.insert(owner.uid).second) {
-      choice.user = owner;
+  for (const privilege::User& user : hints.users) {
+    if (tried_users_.insert(user).second) {
+      choice.user = user;
       break;
     }
   }
@@ -112,13 +114,36 @@ bool Search::apply_possible(const Hints& hints, Choice& choice) {
   return !(choice == before);
 }
 
+// What is missed without a trace: root first, then limits and namespaces, then what the baseline
+// exercised without being refused here.
+bool Search::apply_untraced(Choice& choice) {
+  Choice before = choice;
+  if (universe_.has({Axis::kUser, "root"})) choice.granted.insert({Axis::kUser, "root"});
+  for (bool traced : {false, true}) {
+    if (!(choice == before)) return true;
+    for (const Element& element : universe_.elements()) {
+      bool guessed = traced ? element.used : !leaves_trace(element.privilege.axis);
+      if (element.asked && guessed) choice.granted.insert(element.privilege);
+    }
+    let_capabilities_reach(choice);
+  }
+  return !(choice == before);
+}
+
 // True when it ended with a choice that passes.
 Step<bool> Search::give_back(Choice& choice) {
-  tried_uids_.insert(choice.user.uid);
+  tried_users_.insert(choice.user);
+  bool explained = true;
   for (int round = 0; round < kRounds; ++round) {
     if (evidence(choice, false) == nullptr) return false;
     Hints said = hints(choice);
-    if (!apply(said, round == 0, choice) && !apply_possible(said, choice)) return false;
+    if (!apply(said, round == 0, choice) && !apply_possible(said, choice)) {
+      // Nothing explains the failure: once more, before privileges are blamed for it.
+      if (std::exchange(explained, false)) {
+        PARE_CHECK_OK(fails("give-back", choice, 2));
+      }
+      if (!apply_untraced(choice)) return false;
+    }
     PARE_TRY(bool pass, passes("give-back", choice));
     if (pass) return true;
   }
@@ -189,16 +214,6 @@ Step<Choice> Search::polish(Choice choice, const Choice& floor) {
 }
 
 Step<Choice> Search::bisect_all(const Choice& start) {
-  // What the baseline exercised is a better guess than everything.
-  if (universe_.recorded()) {
-    Choice used = start;
-    for (const Element& element : universe_.elements()) {
-      if (element.used && element.asked) used.granted.insert(element.privilege);
-    }
-    let_capabilities_reach(used);
-    PARE_TRY(bool pass, passes("give-back", used));
-    if (pass) return used;
-  }
   Choice all = universe_.everything(start);
   PARE_TRY(bool pass, passes("give-back", all));
   if (pass) return all;
@@ -262,7 +277,7 @@ Step<Choice> Search::prefer(Choice choice, const Choice& floor) {
 bool Search::uid_could_help(const Choice& without_root) {
   if (evidence(without_root, false) == nullptr) return true;
   Hints said = hints(without_root);
-  if (!said.owners.empty() || said.home) return true;
+  if (!said.users.empty() || said.home) return true;
   // A capability that only root gets, or a file of uid 0's: no other uid has it either.
   return !said.touches({Axis::kUser, "root"}) && said.likely.empty();
 }
@@ -273,7 +288,9 @@ Step<Choice> Search::fix_user(Choice choice) {
   Choice less = without(choice, root);
   PARE_TRY(bool fails_without, fails("fix", less, 1));
   if (!fails_without || !uid_could_help(less)) return choice;
+  size_t tries = 0;
   for (const UserCandidate& candidate : users_) {
+    if (tries++ == kMostUsers) break;
     Choice other = less;
     other.user = candidate.user;
     PARE_TRY(bool pass, passes("fix", other));
@@ -311,7 +328,6 @@ Step<Choice> Search::find(const Choice& floor) {
   Choice choice = floor;
   PARE_TRY(pass, give_back(choice));
   if (!pass) {
-    // Nothing explains the failure: once more, before privileges are blamed for it.
     PARE_TRY(bool again, fails("all-away", floor, 2));
     if (!again) return floor;
     PARE_TRY(choice, bisect_all(choice));

@@ -54,6 +54,7 @@ class Search {
   Step<const Record*> run(const std::string& kind, const Choice& choice);
   Step<bool> give_back(Choice& choice);
   bool apply(const Hints& hints, bool first, Choice& choice);
+  bool apply_untraced(Choice& choice);
   bool apply_possible(const Hints& hints, Choice& choice);
   void let_capabilities_reach(Choice& choice);
   Step<Choice> bisect_all(const Choice& start);
@@ -71,7 +72,7 @@ class Search {
   Ledger& ledger_;
   Manner manner_;
   std::vector<UserCandidate> users_;
-  std::set<uint32_t> tried_uids_;
+  std::set<privilege::User> tried_users_;
 };
 
 Choice without(Choice choice, const Privilege& privilege);

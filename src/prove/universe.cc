@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "privilege/seccomp.h"
 #include "prove/candidates.h"
+#include "prove/usage.h"
 
 namespace pare::prove {
 
@@ -21,79 +22,6 @@ constexpr uint64_t kPidsMargin = 2;  // times what was seen
 template <typename T>
 bool contains(const std::vector<T>& list, const T& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
-}
-
-std::string act(const evidence::CapabilityUse& use) {
-  std::string text = use.syscall.empty() ? "an unnamed call" : use.syscall;
-  if (!use.object.empty()) text += "(" + use.object + ")";
-  return text;
-}
-
-std::string written(const evidence::FileFact& file) {
-  return (file.ops.empty() ? "write" : file.ops.front()) + " of " + file.path;
-}
-
-std::string reached(const evidence::EgressFact& fact) {
-  std::string name = fact.name.empty() ? fact.destination : fact.name;
-  return "a connection to " + name + ":" + std::to_string(fact.port);
-}
-
-// How the evidence shows that an element was exercised.
-class Marker {
- public:
-  explicit Marker(Element& element) : element_(element) {}
-  void use(const std::string& by, const std::string& id, bool serve) {
-    if (!element_.used) element_.used_by = by;
-    element_.phase =
-        serve || (element_.used && element_.phase == Phase::kServe) ? Phase::kServe : Phase::kPull;
-    element_.used = true;
-    if (!id.empty() && !contains(element_.evidence, id)) element_.evidence.push_back(id);
-  }
-
- private:
-  Element& element_;
-};
-
-void mark_capability(Element& element, const Evidence& evidence) {
-  for (const evidence::CapabilityFact& fact : evidence.capabilities) {
-    if (fact.name != element.privilege.value || fact.granted == 0 || fact.advisory) continue;
-    Marker marker(element);
-    bool serve = fact.serve || fact.phase == Phase::kServe;
-    marker.use("an unnamed call", "", serve);
-    for (const evidence::CapabilityUse& use : fact.uses) {
-      if (!use.granted) continue;
-      if (element.used_by == "an unnamed call") element.used_by = act(use);
-      marker.use(act(use), use.id, serve);
-    }
-  }
-}
-
-void mark_files(Element& element, const Evidence& evidence, const privilege::Policy& asked) {
-  for (const evidence::FileFact& file : evidence.files) {
-    if (file.error || !is_write(file)) continue;
-    const std::string& value = element.privilege.value;
-    bool mine = element.privilege.axis == Axis::kRootfs ? in_root_filesystem(asked, file.path)
-                : (element.privilege.axis == Axis::kWrite && element.asked) ||
-                        element.privilege.axis == Axis::kVolumeWrite
-                    ? under(file.path, value)
-                    : in_root_filesystem(asked, file.path) &&
-                          writable_directory(evidence, file.path) == value;
-    if (mine) Marker(element).use(written(file), file.id, file.phase == Phase::kServe);
-  }
-}
-
-void mark_egress(Element& element, const Evidence& evidence) {
-  for (const evidence::EgressFact& fact : evidence.egress) {
-    if (fact.outcome != "connected" && fact.outcome != "sent") continue;
-    Marker(element).use(reached(fact), fact.id, fact.phase == Phase::kServe);
-  }
-}
-
-void mark_syscall(Element& element, const Evidence& evidence) {
-  for (const evidence::SyscallFact& fact : evidence.syscalls) {
-    if (fact.name != element.privilege.value || fact.count == 0) continue;
-    Marker(element).use(fact.name + "(2)", "", fact.serve || fact.phase == Phase::kServe);
-  }
 }
 
 }  // namespace
@@ -112,6 +40,12 @@ const std::vector<std::string>& risky_calls() {
   return kCalls;
 }
 
+Privilege stand_in(const std::string& capability) {
+  if (capability == "NET_BIND_SERVICE") return {Axis::kSysctl, kPortStart};
+  if (capability == "IPC_LOCK") return {Axis::kMemlock, "unlimited"};
+  return {Axis::kCapability, capability};
+}
+
 bool leaves_trace(Axis axis) {
   static constexpr std::array kTraced = {Axis::kCapability,  Axis::kRootfs, Axis::kWrite,
                                          Axis::kVolumeWrite, Axis::kEgress, Axis::kSyscall,
@@ -126,6 +60,7 @@ Universe::Universe(const Question& question, std::vector<uint16_t> check_ports,
   add_used_calls();
   add_written();
   add_port_start();
+  add_memlock();
   mark_used();
   mark_ports();
   sort();
@@ -205,28 +140,18 @@ void Universe::add_port_start() {
   if (low && !has(sysctl)) elements_.push_back({sysctl, /*asked=*/false});
 }
 
+// A limit in place of IPC_LOCK, where the platform has a field for it.
+void Universe::add_memlock() {
+  Privilege memlock{Axis::kMemlock, "unlimited"};
+  bool lock = has({Axis::kCapability, "IPC_LOCK"});
+  if (lock && question_.platform.can_set_memlock && !has(memlock)) {
+    elements_.push_back({memlock, /*asked=*/false});
+  }
+}
+
 void Universe::mark_used() {
   for (Element& element : elements_) {
-    for (const Evidence& evidence : baselines_) {
-      switch (element.privilege.axis) {
-        case Axis::kCapability:
-          mark_capability(element, evidence);
-          break;
-        case Axis::kRootfs:
-        case Axis::kWrite:
-        case Axis::kVolumeWrite:
-          mark_files(element, evidence, question_.asked);
-          break;
-        case Axis::kEgress:
-          mark_egress(element, evidence);
-          break;
-        case Axis::kSyscall:
-          mark_syscall(element, evidence);
-          break;
-        default:
-          break;
-      }
-    }
+    for (const Evidence& evidence : baselines_) mark_use(element, evidence, question_.asked);
   }
 }
 
@@ -244,7 +169,7 @@ void Universe::mark_ports() {
     for (const evidence::ListenerFact& fact : evidence.listeners) {
       if (base::starts_with(fact.address, "127.") || fact.address == "::1") continue;
       Element* element = port_of(fact.port, fact.protocol);
-      if (element != nullptr) Marker(*element).use("a listener on " + fact.address, "", true);
+      if (element != nullptr) note_use(*element, "a listener on " + fact.address, "", true);
     }
   }
   for (auto& [value, element] : ports) other_ports_.push_back(element);
@@ -349,12 +274,31 @@ void Universe::restrict_process(const Choice& choice, privilege::Policy& policy)
       policy.seccomp_default = true;
     }
   }
+}
+
+void Universe::restrict_limits(const Choice& choice, privilege::Policy& policy) const {
+  auto away = [&](Axis axis, const std::string& value) {
+    return has({axis, value}) && choice.granted.count({axis, value}) == 0;
+  };
   if (away(Axis::kPids, "max")) policy.pids_max = pids_limit_;
-  if (away(Axis::kMemlock, "unlimited")) policy.memlock_bytes.reset();
+  const Element* memlock = find({Axis::kMemlock, "unlimited"});
+  if (memlock != nullptr && choice.granted.count(memlock->privilege) == 0) {
+    policy.memlock_bytes.reset();
+  } else if (memlock != nullptr && !memlock->asked) {
+    policy.memlock_bytes = UINT64_MAX;
+  }
   if (away(Axis::kShm, "size")) policy.shm_bytes.reset();
   for (const auto& [name, value] : question_.asked.sysctls) {
     if (away(Axis::kSysctl, name)) policy.sysctls.erase(name);
   }
+}
+
+// Whether the baseline ran programs from there: a noexec tmpfs would not do.
+bool Universe::executes_in(const std::string& directory) const {
+  return std::any_of(baselines_.begin(), baselines_.end(), [&](const Evidence& evidence) {
+    return std::any_of(evidence.execs.begin(), evidence.execs.end(),
+                       [&](const auto& exec) { return under(exec.path, directory); });
+  });
 }
 
 void Universe::restrict_files(const Choice& choice, privilege::Policy& policy) const {
@@ -373,7 +317,7 @@ void Universe::restrict_files(const Choice& choice, privilege::Policy& policy) c
     if (privilege.axis != Axis::kWrite || element == nullptr || element->asked) continue;
     privilege::Writable writable;
     writable.path = privilege.value;
-    writable.exec = question_.platform.tmpfs_exec;
+    writable.exec = question_.platform.tmpfs_exec || executes_in(privilege.value);
     if (auto form = choice.forms.find(privilege.value); form != choice.forms.end()) {
       writable.copy_up = form->second.copy_up;
       writable.exec = writable.exec || form->second.exec;
@@ -388,6 +332,7 @@ void Universe::restrict_files(const Choice& choice, privilege::Policy& policy) c
 privilege::Policy Universe::policy(const Choice& choice) const {
   privilege::Policy policy = question_.asked;
   restrict_process(choice, policy);
+  restrict_limits(choice, policy);
   restrict_files(choice, policy);
   policy.ports.clear();
   for (uint16_t port : check_ports_) policy.ports.push_back({port, "tcp", "inference"});

@@ -81,11 +81,14 @@ class Universe {
   void add_used_calls();
   void add_written();
   void add_port_start();
+  void add_memlock();
   void mark_used();
   void mark_ports();
   void sort();
   privilege::SeccompProfile profile(const Choice& choice, bool no_new_privileges) const;
+  void restrict_limits(const Choice& choice, privilege::Policy& policy) const;
   void restrict_process(const Choice& choice, privilege::Policy& policy) const;
+  bool executes_in(const std::string& directory) const;
   void restrict_files(const Choice& choice, privilege::Policy& policy) const;
 
   const Question& question_;
@@ -98,6 +101,10 @@ class Universe {
 
 // Calls that are judged one by one when they were used (DESIGN section 5).
 const std::vector<std::string>& risky_calls();
+
+// What can stand in for a capability without being root's alone: the port sysctl for
+// NET_BIND_SERVICE, a higher memlock limit for IPC_LOCK; else the capability itself.
+Privilege stand_in(const std::string& capability);
 
 // Whether the recorder sees when a privilege of the axis is exercised.
 bool leaves_trace(privilege::Axis axis);

@@ -1,0 +1,297 @@
+// More planted servers: owners and groups, either/or, fixes, restarts, implied checks.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "prove/planted_case.h"
+
+namespace pare::prove {
+namespace {
+
+using evidence::Phase;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+TEST(Zoo, TwoOwnersNeedDacOverride) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    if (!world.read("/models/weights", 1234, false)) return "no weights";
+    return world.read("/models/vocabulary", 2345, false) ? serves(world) : "no vocabulary";
+  });
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/DAC_OVERRIDE needed", "user/root needed"));
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+}
+
+TEST(Zoo, ModelThatAGroupMayRead) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    return world.read_as_member("/models/model.bin", 2000) ? serves(world) : "no model";
+  });
+  EXPECT_THAT(c.not_unneeded(), ElementsAre("user/root fixable"));
+  EXPECT_EQ(c.find("user/root", Phase::kServe)->fix->text, "run as uid 1000 with the group 2000");
+  EXPECT_THAT(c.proof.policy.user.groups, ElementsAre(2000));
+}
+
+TEST(Zoo, ChownAtEveryInference) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    world.ready();
+    return world.use("CHOWN", "fchownat", "/tmp/x", world.uid()) ? "" : "HTTP 500";
+  });
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/CHOWN needed", "user/root needed"));
+}
+
+TEST(Zoo, ModeOfAFileThatAnotherUidOwns) {
+  Case c;
+  c.question.asked.volumes = {{"/data", true}};
+  c.run([](World& world) -> std::string {
+    return world.chmod("/data/table", 1500) ? serves(world) : "HTTP 500";
+  });
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/FOWNER fixable", "user/root fixable",
+                                   "volume-write:/data needed"));
+  EXPECT_EQ(c.proof.policy.user.uid, 1500U);
+}
+
+TEST(Zoo, StartsOnlyAsRoot) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    return world.uid() == 0 ? serves(world) : "must be root";
+  });
+  EXPECT_THAT(c.not_unneeded(), ElementsAre("user/root needed"));
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+  EXPECT_LE(c.starts, 16);
+}
+
+TEST(Zoo, UidThatPasswdKnows) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    return world.uid() == 0 || world.uid() == 1000 ? serves(world) : "getpwuid(): uid not found";
+  });
+  EXPECT_THAT(c.not_unneeded(), IsEmpty());
+  EXPECT_EQ(c.proof.policy.user.uid, 1000U);
+}
+
+TEST(Zoo, UidWithoutPasswdEntryNeedsAHome) {
+  Case c;
+  c.question.target.facts.passwd.clear();
+  c.run([](World& world) -> std::string {
+    bool known = world.uid() == 0 || world.policy().environment.count("USER") > 0;
+    return known ? serves(world) : "getpwuid(): uid not found";
+  });
+  EXPECT_EQ(c.kind("user/root"), "fixable");
+  EXPECT_THAT(c.find("user/root", Phase::kServe)->fix->change, HasSubstr("env=USER="));
+  EXPECT_NE(c.proof.policy.user.uid, 0U);
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+}
+
+TEST(Zoo, EitherCapabilityKeepsTheLessDangerous) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    world.ready();
+    bool fine = world.use("NET_RAW", "socket", "AF_INET SOCK_RAW") ||
+                world.use("SYS_CHROOT", "chroot", "/");
+    return fine ? "" : "HTTP 500";
+  });
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/SYS_CHROOT needed", "user/root needed"));
+}
+
+TEST(Zoo, EitherDirectoryKeepsOne) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    world.ready();
+    return world.write("/cache/x") || world.write("/scratch/x") ? "" : "HTTP 500";
+  });
+  EXPECT_EQ(c.proof.policy.writable.size(), 1U);
+  EXPECT_EQ(c.kind("rootfs/write"), "fixable");
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+}
+
+TEST(Zoo, BothCapabilities) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    world.ready();
+    bool fine = world.use("NET_RAW", "socket", "AF_INET SOCK_RAW") &&
+                world.use("SYS_CHROOT", "chroot", "/");
+    return fine ? "" : "HTTP 500";
+  });
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/NET_RAW needed", "capability/SYS_CHROOT needed",
+                                   "user/root needed"));
+}
+
+TEST(Zoo, RunsWhatItWroteToItsCache) {
+  Case c;
+  c.question = default_question("docker");  // --tmpfs is noexec there
+  c.run([](World& world) -> std::string {
+    if (!world.write("/cache/helper")) return "cannot install";
+    return world.exec("/cache/helper") ? serves(world) : "cannot run its helper";
+  });
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("write:/cache needed", "rootfs/write fixable"));
+  ASSERT_EQ(c.proof.policy.writable.size(), 1U);
+  EXPECT_TRUE(c.proof.policy.writable[0].exec);
+}
+
+TEST(Zoo, SetUserIdHelperNeedsNewPrivileges) {
+  Case c;
+  c.question.asked.user = {1000, 1000, {}};
+  c.run([](World& world) -> std::string {
+    return world.helper("/key") ? serves(world) : "HTTP 500";
+  });
+  EXPECT_EQ(c.kind("escalation/new-privileges"), "needed");
+  EXPECT_EQ(c.kind("user/root"), "absent");
+  EXPECT_EQ(c.proof.policy.user.uid, 1000U);
+}
+
+std::string locks_memory(World& world) {
+  return world.lock_memory() ? serves(world) : "mlock";
+}
+
+TEST(Zoo, LockedMemoryOnKubernetes) {
+  Case c;
+  c.question.asked.capabilities.add(*privilege::capability_number("IPC_LOCK"));
+  c.run(locks_memory);
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/IPC_LOCK needed", "user/root needed"));
+}
+
+TEST(Zoo, LockedMemoryOnDockerIsFixedByTheLimit) {
+  Case c;
+  c.question = default_question("docker");
+  c.question.asked.capabilities.add(*privilege::capability_number("IPC_LOCK"));
+  c.run(locks_memory);
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/IPC_LOCK fixable", "user/root fixable",
+                                   "memlock/unlimited needed"));
+  EXPECT_EQ(c.find("capability/IPC_LOCK", Phase::kServe)->fix->change, "memlock=unlimited");
+}
+
+TEST(Zoo, BeaconIsUsedAndTolerated) {
+  Case c;
+  c.run([](World& world) {
+    world.connect("telemetry.test");
+    return serves(world);
+  });
+  EXPECT_EQ(c.kind("egress/any"), "unneeded");
+  EXPECT_TRUE(c.find("egress/any", Phase::kServe)->used);
+  EXPECT_TRUE(c.find("egress/any", Phase::kServe)->tolerated);
+}
+
+TEST(Zoo, VolumeWriteThatIsTolerated) {
+  Case c;
+  c.question.asked.volumes = {{"/data", true}};
+  c.run([](World& world) {
+    world.write("/data/stamp", world.uid());
+    return serves(world);
+  });
+  EXPECT_EQ(c.kind("volume-write:/data"), "unneeded");
+  EXPECT_TRUE(c.find("volume-write:/data", Phase::kServe)->tolerated);
+}
+
+TEST(Zoo, VolumeOfRoots) {
+  Case c;
+  c.question.asked.volumes = {{"/data", true}};
+  c.run([](World& world) -> std::string {
+    return world.write("/data/log", 0) ? serves(world) : "HTTP 500";
+  });
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("volume-write:/data needed", "user/root needed"));
+}
+
+TEST(Zoo, NeedThatOnlyARestartBringsOut) {
+  Case c;
+  c.question.asked.volumes = {{"/data", true}};
+  FakeRunner runner(c.question, serves);
+  runner.set_on_restart([](World& world) -> std::string {
+    return world.write("/data/lock", world.uid()) ? "" : "stale lock";
+  });
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  c.proof = *proof;
+  EXPECT_EQ(c.kind("volume-write:/data"), "needed");
+  EXPECT_TRUE(c.proof.confirmed);
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+}
+
+TEST(Zoo, RestartThatTheUnchangedTargetFailsIsAFinding) {
+  Case c;
+  FakeRunner runner(c.question, serves);
+  runner.set_on_restart([](World&) -> std::string { return "port still in use"; });
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  c.proof = *proof;
+  EXPECT_THAT(c.not_unneeded(), IsEmpty());
+  EXPECT_TRUE(c.proof.confirmed);
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+  ASSERT_EQ(c.proof.findings.size(), 1U);
+  EXPECT_EQ(c.proof.findings[0].id, "restart");
+}
+
+TEST(Zoo, StopThatTheBaselineFailsIsAFinding) {
+  Case c;
+  FakeRunner runner(c.question, serves);
+  runner.set_stop([](World&) { return CheckOutcome{"stop", false, "killed after 10 s", true}; });
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  c.proof = *proof;
+  EXPECT_THAT(c.not_unneeded(), IsEmpty());
+  EXPECT_TRUE(c.proof.minimal);
+  ASSERT_EQ(c.proof.findings.size(), 1U);
+  EXPECT_EQ(c.proof.findings[0].id, "stop");
+}
+
+TEST(Zoo, WhatAStopNeedsIsNeeded) {
+  Case c;
+  FakeRunner runner(c.question, serves);
+  runner.set_stop([](World& world) {
+    bool saved = world.write("/state/last");
+    return CheckOutcome{"stop", saved, saved ? "" : "exit code 1", true};
+  });
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  c.proof = *proof;
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("write:/state needed", "rootfs/write fixable"));
+  EXPECT_THAT(c.because("write:/state"), HasSubstr("check stop failed without it: exit code 1"));
+}
+
+TEST(Zoo, LossLeavesTheCallsUnproven) {
+  Case c;
+  FakeRunner runner(c.question, serves);
+  runner.set_loss({3, {}});
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  c.proof = *proof;
+  EXPECT_EQ(c.kind("syscall/any"), "unproven");
+  EXPECT_FALSE(c.proof.minimal);
+  EXPECT_THAT(c.proof.not_minimal_because, HasSubstr("lost"));
+}
+
+TEST(Zoo, BaselineThatFailsIsAnError) {
+  Case c;
+  FakeRunner runner(c.question, [](World&) -> std::string { return "HTTP 503"; });
+  auto proof = prove(c.question, runner);
+  ASSERT_FALSE(proof);
+  EXPECT_EQ(proof.error().kind, ErrorKind::kBaseline);
+  EXPECT_THAT(proof.error().message, HasSubstr("check infer: HTTP 503"));
+}
+
+TEST(Zoo, PortThatNoCheckUsesIsUnneeded) {
+  Case c;
+  c.question.asked.ports = {{8000, "tcp", "unknown"}, {9090, "tcp", "unknown"}};
+  c.run([](World& world) {
+    world.bind(9090);
+    return serves(world);
+  });
+  EXPECT_EQ(c.kind("port/9090/tcp"), "unneeded");
+  EXPECT_EQ(c.kind("port/8000/tcp"), "needed");
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+}
+
+}  // namespace
+}  // namespace pare::prove
