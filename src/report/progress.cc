@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "report/view.h"
 
 namespace pare::report {
 
@@ -42,7 +43,7 @@ std::string trial_line(const verdict::TrialEntry& trial, const Style& style) {
   std::string head = trial_begin(trial.id, trial.kind) + ":" + without_text(trial.without);
   std::string tail = fmt::format(" ({:.1f} s{})", trial.seconds,
                                  trial.starts > 1 ? fmt::format(", {} starts", trial.starts) : "");
-  if (!trial.why.empty()) tail += ": " + trial.why;
+  if (!trial.why.empty()) tail += ": " + printable(trial.why);
   std::string outcome = trial.outcome;
   size_t room = static_cast<size_t>(std::max(style.width, 40));
   size_t fixed = outcome.size() + tail.size() + 4;
