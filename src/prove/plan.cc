@@ -1,0 +1,50 @@
+#include "prove/plan.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace pare::prove {
+
+namespace {
+
+constexpr int kBaselines = 2;
+
+// To find one needed privilege among n by bisection, to show by two trials that it is needed, and
+// to try a fix.
+int starts_for_one(size_t n) {
+  return static_cast<int>(std::bit_width(n)) + 3;
+}
+
+}  // namespace
+
+Result<Plan> plan(const Question& question, TrialRunner& runner, const Observer& observer) {
+  Question baseline = question;
+  baseline.options.max_trials = kBaselines;
+  baseline.options.max_time = std::chrono::milliseconds(0);
+  Plan plan;
+  Observer watching = observer;
+  watching.after = [&](const Request& request, const Outcome& outcome) {
+    if (outcome.evidence) {
+      plan.memory_bytes = std::max(plan.memory_bytes, outcome.evidence->peaks.memory_bytes);
+    }
+    if (observer.after) observer.after(request, outcome);
+  };
+  PARE_TRY(verdict::Proof proof, prove(baseline, runner, watching));
+  double seconds = 0;
+  for (const verdict::TrialEntry& trial : proof.trials) seconds += trial.seconds / kBaselines;
+  size_t asked = 0;
+  int used = 0;
+  for (const verdict::Verdict& verdict : proof.verdicts) {
+    asked += verdict.asked ? 1 : 0;
+    // A port that the checks speak to is decided without a trial.
+    used += verdict.used && verdict.privilege.axis != privilege::Axis::kPort ? 1 : 0;
+  }
+  // Everything away, then confirmations with one restart.
+  plan.starts_expected = 1 + question.options.repeat;
+  plan.starts_at_most = plan.starts_expected + used * starts_for_one(asked);
+  plan.seconds_expected = plan.starts_expected * seconds;
+  plan.seconds_at_most = plan.starts_at_most * seconds;
+  return plan;
+}
+
+}  // namespace pare::prove
