@@ -86,6 +86,7 @@ struct Container {
   Field<std::string> seccomp, apparmor, proc_mount, selinux_type;
   Field<bool> no_new_privileges;
   std::vector<Named> devices, tmpfs;
+  std::vector<Named> build_steps;  // Dockerfile: "RUN ...", "ADD ..."
   bool readiness = false, liveness = false;
   bool memory_limit = false, pids_limit = false;
   bool gpu = false;

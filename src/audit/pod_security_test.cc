@@ -21,7 +21,12 @@ std::unique_ptr<Judged> judge(std::string text, size_t index = 0) {
   auto judged = std::make_unique<Judged>();
   judged->text = std::move(text);
   auto parts = split_documents(judged->text);
-  auto documents = parse_yaml(judged->text, parts.at(index));
+  auto part = std::find_if(parts.begin(), parts.end(), [&](auto& p) { return p.index == index; });
+  if (part == parts.end()) {
+    ADD_FAILURE() << "no document " << index;
+    return judged;
+  }
+  auto documents = parse_yaml(judged->text, part->span);
   EXPECT_TRUE(documents) << (documents ? "" : documents.error().why);
   if (!documents) return judged;
   judged->documents = std::move(*documents);

@@ -329,12 +329,16 @@ bool valid_sequence(std::string_view bytes, size_t at, int length) {
 }
 }  // namespace
 
-std::vector<Span> split_documents(std::string_view bytes) {
-  std::vector<Span> parts;
-  size_t begin = 0;
+std::vector<Part> split_documents(std::string_view bytes) {
+  std::vector<Part> parts;
+  size_t begin = 0, index = 0;
   size_t directives = std::string_view::npos;  // where directives before a "---" begin
   auto close = [&](size_t end) {
-    if (has_content(bytes.substr(begin, end - begin))) parts.push_back({begin, end});
+    std::string_view part = bytes.substr(begin, end - begin);
+    if (has_content(part)) parts.push_back({{begin, end}, index});
+    std::string_view line = part.substr(0, part.find('\n'));
+    bool bare = is_separator(line) && line.size() + 1 >= part.size();
+    if (!part.empty() && !bare) ++index;
     begin = end;
   };
   for (size_t at = 0; at < bytes.size();) {

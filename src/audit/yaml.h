@@ -59,9 +59,14 @@ struct YamlDocument {
   const Node& at(NodeId id) const { return nodes[id]; }
 };
 
-// The parts between lines that begin with "---", as Kubernetes' clients cut a stream; parts without
-// content are left out.
-std::vector<Span> split_documents(std::string_view bytes);
+// A part of a stream between lines that begin with "---", as Kubernetes' clients cut it.
+struct Part {
+  Span span;
+  size_t index = 0;  // counted as those clients count: a part of comments alone counts too
+};
+
+// The parts that have content, in order.
+std::vector<Part> split_documents(std::string_view bytes);
 
 // Valid UTF-8 without control characters that YAML forbids; else where it is not.
 std::optional<Unread> check_encoding(std::string_view bytes);

@@ -17,8 +17,8 @@ struct Parsed {
 std::unique_ptr<Parsed> parse(std::string text) {
   auto parsed = std::make_unique<Parsed>();
   parsed->text = std::move(text);
-  for (Span part : split_documents(parsed->text)) {
-    auto documents = parse_yaml(parsed->text, part);
+  for (const Part& part : split_documents(parsed->text)) {
+    auto documents = parse_yaml(parsed->text, part.span);
     EXPECT_TRUE(documents) << (documents ? "" : documents.error().why);
     if (!documents) continue;
     for (YamlDocument& document : *documents) parsed->documents.push_back(std::move(document));
@@ -32,8 +32,8 @@ View root(const Parsed& parsed, size_t i = 0, Dialect dialect = Dialect::kKubern
 
 std::string why(const std::string& text) {
   if (auto bad = check_encoding(text)) return bad->why;
-  for (Span part : split_documents(text)) {
-    auto documents = parse_yaml(text, part);
+  for (const Part& part : split_documents(text)) {
+    auto documents = parse_yaml(text, part.span);
     if (!documents) return documents.error().why;
   }
   return "";
@@ -69,6 +69,9 @@ TEST(Yaml, ASeparatorInsideABlockScalarSplitsNothing) {
 TEST(Yaml, EmptyPartsAreNoDocuments) {
   EXPECT_EQ(split_documents("---\n# only a comment\n---\na: 1\n---\n").size(), 1u);
   EXPECT_EQ(split_documents("").size(), 0u);
+  // Counted as kubectl counts: comments before the first separator are document 0.
+  EXPECT_EQ(split_documents("# c\n---\na: 1\n").at(0).index, 1u);
+  EXPECT_EQ(split_documents("---\na: 1\n").at(0).index, 0u);
   EXPECT_EQ(split_documents("%YAML 1.1\n---\na: 1\n").size(), 1u);
 }
 
