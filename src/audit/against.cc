@@ -104,8 +104,9 @@ void compare_rest(const Comparison& at) {
     const char* name;
     const char* value;
   };
-  for (const Host& host : {Host{w.host_network, "network", "host-network"},
-                           Host{w.host_pid, "pid", "host-pid"}, Host{w.host_ipc, "ipc", "host-ipc"}}) {
+  for (const Host& host :
+       {Host{w.host_network, "network", "host-network"}, Host{w.host_pid, "pid", "host-pid"},
+        Host{w.host_ipc, "ipc", "host-ipc"}}) {
     const auto& proved = policy.host_namespaces;
     bool needed = std::find(proved.begin(), proved.end(), host.name) != proved.end();
     if (host.field.is(true) && !needed) {

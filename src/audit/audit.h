@@ -1,5 +1,5 @@
-// `pare audit`: files as written -> findings -> edits. Pure: names and bytes in, findings and edited
-// bytes out.
+// `pare audit`: files as written -> findings -> edits. Pure: names and bytes in, findings and
+// edited bytes out.
 #pragma once
 
 #include <memory>
@@ -43,14 +43,14 @@ struct WorkloadSummary {
   Span span;
   Platform platform = Platform::kKubernetes;
   std::string kind, name, server;
-  std::string pod_security;          // "privileged" | "baseline" | "restricted"; "" off Kubernetes
-  std::string not_restricted;        // why, in the API server's words
+  std::string pod_security;    // "privileged" | "baseline" | "restricted"; "" off Kubernetes
+  std::string not_restricted;  // why, in the API server's words
   bool custom = false, managed = false;
 };
 
 struct Audit {
   std::vector<std::unique_ptr<SourceFile>> files;
-  std::vector<std::unique_ptr<FileModel>> models;   // point into files
+  std::vector<std::unique_ptr<FileModel>> models;  // point into files
   std::vector<std::unique_ptr<LineIndex>> lines;
   std::vector<WorkloadSummary> workloads;
   std::vector<Finding> findings;  // by file, place, rule

@@ -1,8 +1,9 @@
 // `docker run` lines (also podman's and nerdctl's) in shell scripts and Markdown.
+#include "audit/commands.h"
+
 #include <algorithm>
 #include <array>
 
-#include "audit/commands.h"
 #include "audit/input.h"
 #include "base/text.h"
 
@@ -10,19 +11,38 @@ namespace pare::audit {
 namespace {
 
 // Options of `docker run` that take no value (docker run --help, 27.0).
-constexpr std::array<std::string_view, 16> kFlags = {
-    "--detach", "--disable-content-trust", "--help", "--init", "--interactive", "--no-healthcheck",
-    "--oom-kill-disable", "--privileged", "--publish-all", "--quiet", "--read-only", "--rm",
-    "--sig-proxy", "--tty", "--replace", "--rmi"};
+constexpr std::array<std::string_view, 16> kFlags = {"--detach",
+                                                     "--disable-content-trust",
+                                                     "--help",
+                                                     "--init",
+                                                     "--interactive",
+                                                     "--no-healthcheck",
+                                                     "--oom-kill-disable",
+                                                     "--privileged",
+                                                     "--publish-all",
+                                                     "--quiet",
+                                                     "--read-only",
+                                                     "--rm",
+                                                     "--sig-proxy",
+                                                     "--tty",
+                                                     "--replace",
+                                                     "--rmi"};
 constexpr std::string_view kShortFlags = "ditPq";
 struct Long {
   char letter;
   std::string_view name;
 };
-constexpr std::array<Long, 12> kLong = {{{'v', "--volume"}, {'p', "--publish"}, {'e', "--env"},
-                                         {'u', "--user"}, {'h', "--hostname"}, {'w', "--workdir"},
-                                         {'m', "--memory"}, {'l', "--label"}, {'c', "--cpu-shares"},
-                                         {'P', "--publish-all"}, {'i', "--interactive"},
+constexpr std::array<Long, 12> kLong = {{{'v', "--volume"},
+                                         {'p', "--publish"},
+                                         {'e', "--env"},
+                                         {'u', "--user"},
+                                         {'h', "--hostname"},
+                                         {'w', "--workdir"},
+                                         {'m', "--memory"},
+                                         {'l', "--label"},
+                                         {'c', "--cpu-shares"},
+                                         {'P', "--publish-all"},
+                                         {'i', "--interactive"},
                                          {'a', "--attach"}}};
 
 std::string_view long_name(char letter) {
@@ -49,7 +69,8 @@ ShellWord take_word(std::string_view text, size_t* at) {
   for (; *at < text.size(); ++*at) {
     char c = text[*at];
     if (quote == 0 && depth == 0 &&
-        (c == ' ' || c == '\t' || c == '\n' || c == '\r' || (ends_command(c) && c != '<' && c != '>'))) {
+        (c == ' ' || c == '\t' || c == '\n' || c == '\r' ||
+         (ends_command(c) && c != '<' && c != '>'))) {
       break;
     }
     if (quote == 0 && depth == 0 && (c == '<' || c == '>')) {
@@ -89,7 +110,8 @@ size_t skip_blanks(std::string_view text, size_t at) {
   while (at < text.size()) {
     if (text[at] == ' ' || text[at] == '\t') {
       ++at;
-    } else if (text[at] == '\\' && (text.substr(at + 1, 1) == "\n" || text.substr(at + 1, 2) == "\r\n")) {
+    } else if (text[at] == '\\' &&
+               (text.substr(at + 1, 1) == "\n" || text.substr(at + 1, 2) == "\r\n")) {
       at += text[at + 1] == '\n' ? 2 : 3;
     } else {
       break;
@@ -99,10 +121,12 @@ size_t skip_blanks(std::string_view text, size_t at) {
 }
 
 bool word_boundary(std::string_view text, size_t at) {
-  return at == 0 || std::string_view(" \t\n`$(;&|\"'!").find(text[at - 1]) != std::string_view::npos;
+  return at == 0 ||
+         std::string_view(" \t\n`$(;&|\"'!").find(text[at - 1]) != std::string_view::npos;
 }
 
-// Where "docker run" (docker container run, podman run, nerdctl run) begins, and where its words do.
+// Where "docker run" (docker container run, podman run, nerdctl run) begins, and where its words
+// do.
 struct Start {
   size_t begin = std::string_view::npos, words = 0;
 };
@@ -113,7 +137,7 @@ size_t word_before(std::string_view text, size_t at, std::string_view word) {
   while (end > 0 && (text[end - 1] == ' ' || text[end - 1] == '\t')) --end;
   if (end == at || end < word.size()) return std::string_view::npos;
   return text.substr(end - word.size(), word.size()) == word ? end - word.size()
-                                                            : std::string_view::npos;
+                                                             : std::string_view::npos;
 }
 
 Start next_start(std::string_view text, size_t from) {

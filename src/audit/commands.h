@@ -16,17 +16,17 @@ struct ShellWord {
 };
 
 struct DockerOption {
-  std::string name;   // long form: "--volume"
+  std::string name;  // long form: "--volume"
   std::string value;
   size_t first = 0, last = 0;  // its words
 };
 
 struct DockerCommand {
   Span span;
-  size_t after_run = 0;            // the byte after "run"
-  std::vector<ShellWord> words;    // what follows "run"
+  size_t after_run = 0;          // the byte after "run"
+  std::vector<ShellWord> words;  // what follows "run"
   std::vector<DockerOption> options;
-  size_t image = 0;                // index into words; words.size() when there is none
+  size_t image = 0;  // index into words; words.size() when there is none
 };
 
 // All of a script, or those of a Markdown file that stand in code.

@@ -146,8 +146,8 @@ void read_limits(View service, const Context& at, Container* c) {
   c->memory_limit = service.has("mem_limit") || limits.has("memory");
   c->pids_limit = service.get("pids_limit").as_int().value_or(-1) > 0 ||
                   limits.get("pids").as_int().value_or(-1) > 0;
-  c->readiness = service.has("healthcheck") &&
-                 service.get({"healthcheck", "disable"}).as_bool() != true;
+  c->readiness =
+      service.has("healthcheck") && service.get({"healthcheck", "disable"}).as_bool() != true;
   c->liveness = c->readiness;
   c->gpu = service.get("runtime").as_text() == "nvidia" || service.has("gpus");
   View devices = service.get({"deploy", "resources", "reservations", "devices"});
@@ -223,8 +223,8 @@ void read_compose(const ParsedDocument& document, size_t slot, size_t file, File
     model->slots.push_back(slot);
   }
   if (services.entries().empty()) {
-    model->notes.push_back({file, document.index, place_of(services), "compose", "", false,
-                            "no services"});
+    model->notes.push_back(
+        {file, document.index, place_of(services), "compose", "", false, "no services"});
   }
 }
 

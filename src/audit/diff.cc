@@ -1,5 +1,5 @@
-// diff -u by Myers' O(ND) greedy search (1986), bounded: files that differ almost everywhere get one
-// hunk.
+// diff -u by Myers' O(ND) greedy search (1986), bounded: files that differ almost everywhere get
+// one hunk.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -127,12 +127,14 @@ std::string unified_diff(const std::string& name, std::string_view before, std::
       const Step& s = steps[j];
       if (s.mark != '+') ++count_a;
       if (s.mark != '-') ++count_b;
-      std::string_view line = s.mark == '+' ? b[static_cast<size_t>(s.b)] : a[static_cast<size_t>(s.a)];
+      std::string_view line =
+          s.mark == '+' ? b[static_cast<size_t>(s.b)] : a[static_cast<size_t>(s.a)];
       body += s.mark;
       body += line;
       if (line.empty() || line.back() != '\n') body += "\n\\ No newline at end of file\n";
     }
-    out += "@@ -" + range(steps[first].a, count_a) + " +" + range(steps[first].b, count_b) + " @@\n" + body;
+    out += "@@ -" + range(steps[first].a, count_a) + " +" + range(steps[first].b, count_b) +
+           " @@\n" + body;
     i = stop;
   }
   return out;

@@ -132,9 +132,8 @@ Workload read_command(const DockerCommand& command, size_t file, size_t index) {
     volume.place = mount.place;
     w.volumes.push_back(std::move(volume));
   }
-  bool interactive = std::any_of(command.options.begin(), command.options.end(), [](auto& o) {
-    return o.name == "--interactive";
-  });
+  bool interactive = std::any_of(command.options.begin(), command.options.end(),
+                                 [](auto& o) { return o.name == "--interactive"; });
   w.batch = interactive;
   if (w.name.empty()) {
     ImageParts parts = split_image(c.image.value.value_or(""));
@@ -167,8 +166,8 @@ void read_commands(const SourceFile& file, size_t index, bool markdown, FileMode
     model->slots.push_back(kNoSlot);
   }
   if (commands.empty()) {
-    model->notes.push_back({index, 0, {}, markdown ? "Markdown" : "script", "", false,
-                            "no docker run line"});
+    model->notes.push_back(
+        {index, 0, {}, markdown ? "Markdown" : "script", "", false, "no docker run line"});
   }
 }
 

@@ -9,8 +9,8 @@ namespace pare::audit {
 namespace {
 
 struct Instruction {
-  std::string word;   // upper case
-  std::string text;   // arguments, continuations joined
+  std::string word;  // upper case
+  std::string text;  // arguments, continuations joined
   Span span;
 };
 
@@ -26,8 +26,8 @@ std::string heredoc_end(std::string_view text) {
   if (at < text.size() && text[at] == '-') ++at;
   while (at < text.size() && (text[at] == '"' || text[at] == '\'')) ++at;
   size_t end = at;
-  while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) != 0 ||
-                               text[end] == '_')) {
+  while (end < text.size() &&
+         (std::isalnum(static_cast<unsigned char>(text[end])) != 0 || text[end] == '_')) {
     ++end;
   }
   return std::string(text.substr(at, end - at));
@@ -79,8 +79,8 @@ std::vector<Instruction> parse(std::string_view bytes) {
 // ["a", "b"] or a shell command.
 std::vector<std::string> exec_words(const std::string& text) {
   if (text.empty() || text[0] != '[') return {"/bin/sh", "-c", text};
-  std::string inside = text.substr(1, text.rfind(']') == std::string::npos ? std::string::npos
-                                                                           : text.rfind(']') - 1);
+  std::string inside = text.substr(
+      1, text.rfind(']') == std::string::npos ? std::string::npos : text.rfind(']') - 1);
   std::replace(inside.begin(), inside.end(), ',', ' ');
   return shell_words(inside);
 }

@@ -110,9 +110,9 @@ class Renderer {
     NodeId key = key_of(id);
     bool structured = value.is_structured() && !value.empty();
     if (structured && key != kNoNode && !in_flow(at(id).parent)) return open_block(id, key, value);
-    std::string text = structured ? emit_flow(value, quoted_style(id))
-                                  : emit_scalar(value, quoted_style(id) ? NodeStyle::kDouble
-                                                                        : node.style);
+    std::string text = structured
+                           ? emit_flow(value, quoted_style(id))
+                           : emit_scalar(value, quoted_style(id) ? NodeStyle::kDouble : node.style);
     if (absent && key == kNoNode) return no(id, "nothing stands in the place");
     if (absent && (node.span.begin == 0 || bytes_[node.span.begin - 1] != ':')) {
       return no(id, "nothing stands in the place");
@@ -164,8 +164,9 @@ class Renderer {
     bool quoted = at(at(map).first).style == NodeStyle::kDouble;
     std::string text;
     for (const auto& [key, value] : keys.items()) {
-      text += (text.empty() ? "" : ", ") + (quoted ? OrderedJson(key).dump() : emit_scalar(key, NodeStyle::kPlain)) +
-              ": " + emit_flow(value, quoted);
+      text += (text.empty() ? "" : ", ") +
+              (quoted ? OrderedJson(key).dump() : emit_scalar(key, NodeStyle::kPlain)) + ": " +
+              emit_flow(value, quoted);
     }
     return extend_flow(map, text);
   }
@@ -225,7 +226,8 @@ class Renderer {
       begin = dash;
     }
     size_t line = line_start(begin);
-    if (!blank(line, begin)) return map ? join_next(id, last) : std::optional(no(id, "the item shares its line"));
+    if (!blank(line, begin))
+      return map ? join_next(id, last) : std::optional(no(id, "the item shares its line"));
     size_t end = next_line(content_end(last));
     if (end == bytes_.size() && line > 0 && bytes_[end - 1] != '\n') {
       --line;
@@ -415,8 +417,7 @@ Operation add_document(std::string text) {
 }
 
 tl::expected<std::vector<Replacement>, Unread> render(std::string_view bytes,
-                                                      const YamlDocument& document,
-                                                      Dialect dialect,
+                                                      const YamlDocument& document, Dialect dialect,
                                                       const std::vector<Operation>& operations) {
   auto plan = plan_edits(document, dialect, operations);
   if (!plan) return tl::unexpected(plan.error());
@@ -426,12 +427,12 @@ tl::expected<std::vector<Replacement>, Unread> render(std::string_view bytes,
   return out;
 }
 
-std::optional<std::string> apply_replacements(std::string_view bytes, std::vector<Replacement> replacements) {
-  std::stable_sort(replacements.begin(), replacements.end(),
-                   [](const Replacement& a, const Replacement& b) {
-                     return a.span.begin != b.span.begin ? a.span.begin < b.span.begin
-                                                         : a.span.end < b.span.end;
-                   });
+std::optional<std::string> apply_replacements(std::string_view bytes,
+                                              std::vector<Replacement> replacements) {
+  std::stable_sort(
+      replacements.begin(), replacements.end(), [](const Replacement& a, const Replacement& b) {
+        return a.span.begin != b.span.begin ? a.span.begin < b.span.begin : a.span.end < b.span.end;
+      });
   std::string result;
   size_t done = 0;
   for (const Replacement& replacement : replacements) {

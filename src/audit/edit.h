@@ -1,5 +1,5 @@
-// Edits on the text: what a fix wants is said as operations on the tree, rendered as replacements of
-// bytes, so that comments, order, quotes, indentation, anchors and line ends stay as they are.
+// Edits on the text: what a fix wants is said as operations on the tree, rendered as replacements
+// of bytes, so that comments, order, quotes, indentation, anchors and line ends stay as they are.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -16,12 +16,12 @@ using OrderedJson = nlohmann::ordered_json;
 
 struct Operation {
   enum Kind : uint8_t {
-    kSet,         // path under `map` becomes `value`; missing maps are made
-    kAppend,      // `value` is added to the list at path; a missing list is made
-    kRemoveKey,   // the key at path goes
-    kRemoveItem,  // `item` goes from its list; an emptied list goes with its key
-    kReplace,     // bytes `span` become `text` (command lines)
-    kAddDocument, // `text` is added to the file as a document of its own
+    kSet,          // path under `map` becomes `value`; missing maps are made
+    kAppend,       // `value` is added to the list at path; a missing list is made
+    kRemoveKey,    // the key at path goes
+    kRemoveItem,   // `item` goes from its list; an emptied list goes with its key
+    kReplace,      // bytes `span` become `text` (command lines)
+    kAddDocument,  // `text` is added to the file as a document of its own
   } kind = kSet;
   NodeId map = kNoNode;
   std::vector<std::string> path;
@@ -48,12 +48,12 @@ struct Replacement {
 // The replacements for operations on one document, or why they cannot be made there safely (an
 // alias or merge key on the way, a template in the place). `bytes` is the whole file.
 tl::expected<std::vector<Replacement>, Unread> render(std::string_view bytes,
-                                                      const YamlDocument& document,
-                                                      Dialect dialect,
+                                                      const YamlDocument& document, Dialect dialect,
                                                       const std::vector<Operation>& operations);
 
 // The text after the replacements; nullopt when they overlap.
-std::optional<std::string> apply_replacements(std::string_view bytes, std::vector<Replacement> replacements);
+std::optional<std::string> apply_replacements(std::string_view bytes,
+                                              std::vector<Replacement> replacements);
 
 // True when `after` is exactly `before` with the operations carried out, node by node: nothing else
 // was touched.

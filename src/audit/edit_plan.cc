@@ -32,12 +32,17 @@ class Planner {
 
   std::optional<Unread> take(const Operation& op) {
     switch (op.kind) {
-      case Operation::kSet: return set(op, false);
-      case Operation::kAppend: return set(op, true);
-      case Operation::kRemoveKey: return remove_key(op);
-      case Operation::kRemoveItem: return remove_item(op.item);
+      case Operation::kSet:
+        return set(op, false);
+      case Operation::kAppend:
+        return set(op, true);
+      case Operation::kRemoveKey:
+        return remove_key(op);
+      case Operation::kRemoveItem:
+        return remove_item(op.item);
       case Operation::kReplace:
-      case Operation::kAddDocument: return std::nullopt;  // not on the tree
+      case Operation::kAddDocument:
+        return std::nullopt;  // not on the tree
     }
     return std::nullopt;
   }
@@ -51,8 +56,9 @@ class Planner {
   // Editing inside an anchored node would change every place that its aliases stand in.
   std::optional<Unread> shared(NodeId id) const {
     for (NodeId up = id; up != kNoNode; up = at(up).parent) {
-      if (at(up).aliased) return no(up, "the place is anchored (&" + std::string(at(up).anchor) +
-                                            ") and stands for others too");
+      if (at(up).aliased)
+        return no(up, "the place is anchored (&" + std::string(at(up).anchor) +
+                          ") and stands for others too");
     }
     if (at(id).kind == NodeKind::kAlias) return no(id, "an alias stands in the place");
     return std::nullopt;

@@ -11,10 +11,10 @@
 namespace pare::audit {
 
 struct EditPlan {
-  std::map<NodeId, OrderedJson> replaced;               // a scalar, null or empty collection
-  std::map<NodeId, OrderedJson> inserted;               // map -> new keys
-  std::map<NodeId, std::vector<OrderedJson>> appended;  // list -> new items
-  std::set<NodeId> removed;                             // items, and keys (by the key's node)
+  std::map<NodeId, OrderedJson> replaced;                    // a scalar, null or empty collection
+  std::map<NodeId, OrderedJson> inserted;                    // map -> new keys
+  std::map<NodeId, std::vector<OrderedJson>> appended;       // list -> new items
+  std::set<NodeId> removed;                                  // items, and keys (by the key's node)
   bool gone(const YamlDocument& document, NodeId id) const;  // it or something above it is removed
 };
 

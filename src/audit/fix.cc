@@ -10,7 +10,9 @@ constexpr int kMaxPasses = 4;
 
 using Key = std::tuple<std::string, std::string, std::string>;
 
-Key key_of(const Finding& f) { return {std::string(f.rule->id), f.workload, f.container}; }
+Key key_of(const Finding& f) {
+  return {std::string(f.rule->id), f.workload, f.container};
+}
 
 std::map<Key, size_t> count(const std::vector<Finding>& findings) {
   std::map<Key, size_t> counts;
@@ -136,8 +138,7 @@ std::optional<State> try_batch(const Audit& audit, size_t file, const State& bef
 std::optional<Unread> impossible(const State& state, const Finding& f) {
   std::vector<Operation> tree;
   for (const Operation& op : f.remedy.operations) {
-    if (op.kind == Operation::kAddDocument &&
-        !takes_document(state.file->bytes, *state.model)) {
+    if (op.kind == Operation::kAddDocument && !takes_document(state.file->bytes, *state.model)) {
       return Unread{f.span.begin, "no document can be added to this file"};
     }
     if (op.kind != Operation::kReplace && op.kind != Operation::kAddDocument) tree.push_back(op);
@@ -168,9 +169,8 @@ class Fixer {
       summary.kind = w.kind;
       summary.name = w.name;
       size_t slot = state.model->slots[i];
-      summary.pod_security =
-          pod_security_of(slot == kNoSlot ? nullptr : &state.model->documents[slot], w,
-                          &summary.not_restricted);
+      summary.pod_security = pod_security_of(
+          slot == kNoSlot ? nullptr : &state.model->documents[slot], w, &summary.not_restricted);
       result_.workloads.push_back(std::move(summary));
     }
     result_.left = std::move(state.findings);
@@ -199,9 +199,10 @@ class Fixer {
         if (first) refuse(*state, f, why->offset, why->why);
         continue;
       }
-      bool clash = std::any_of(
-          f.remedy.operations.begin(), f.remedy.operations.end(),
-          [&](const Operation& op) { return op.kind == Operation::kReplace && overlaps(batch, op.span); });
+      bool clash = std::any_of(f.remedy.operations.begin(), f.remedy.operations.end(),
+                               [&](const Operation& op) {
+                                 return op.kind == Operation::kReplace && overlaps(batch, op.span);
+                               });
       if (clash) continue;  // the next pass takes it
       add(f, &batch);
       chosen.push_back(&f);

@@ -23,8 +23,8 @@ struct UnappliedFix {
 struct FixedFile {
   std::string text;  // the file's bytes after all fixes; unchanged when none could be made
   std::vector<AppliedFix> applied;
-  std::vector<UnappliedFix> unapplied;  // with the reason, first-pass findings only
-  std::vector<Finding> left;            // what an audit of `text` still finds
+  std::vector<UnappliedFix> unapplied;     // with the reason, first-pass findings only
+  std::vector<Finding> left;               // what an audit of `text` still finds
   std::vector<WorkloadSummary> workloads;  // after the fixes
 };
 

@@ -45,12 +45,18 @@ std::optional<Format> parse_format(std::string_view name) {
 
 std::string format_audit(const Audit& audit, Format format, const FormatOptions& options) {
   switch (format) {
-    case Format::kText: return format_text(audit, options);
-    case Format::kJson: return audit_json(audit).dump(2) + "\n";
-    case Format::kSarif: return format_sarif(audit, options);
-    case Format::kJunit: return format_junit(audit);
-    case Format::kGithub: return format_github(audit);
-    case Format::kMarkdown: return format_markdown(audit);
+    case Format::kText:
+      return format_text(audit, options);
+    case Format::kJson:
+      return audit_json(audit).dump(2) + "\n";
+    case Format::kSarif:
+      return format_sarif(audit, options);
+    case Format::kJunit:
+      return format_junit(audit);
+    case Format::kGithub:
+      return format_github(audit);
+    case Format::kMarkdown:
+      return format_markdown(audit);
   }
   return "";
 }
@@ -114,25 +120,33 @@ std::string explain(const Rule& rule) {
 }
 
 Json explain_json(const Rule& rule) {
-  return {{"id", rule.id},         {"name", rule.name},     {"title", rule.title},
-          {"axis", rule.axis},     {"severity", to_string(rule.severity)},
+  return {{"id", rule.id},
+          {"name", rule.name},
+          {"title", rule.title},
+          {"axis", rule.axis},
+          {"severity", to_string(rule.severity)},
           {"platforms", platform_names(rule.platforms)},
-          {"gain", rule.gain},     {"fix", rule.fix},       {"breaks", rule.breaks},
-          {"source", rule.source}, {"cis", rule.cis},       {"nist800-190", rule.nist},
+          {"gain", rule.gain},
+          {"fix", rule.fix},
+          {"breaks", rule.breaks},
+          {"source", rule.source},
+          {"cis", rule.cis},
+          {"nist800-190", rule.nist},
           {"podSecurity", rule.pss}};
 }
 
 std::string rules_markdown() {
   std::string text =
-      "| id | rule | severity | platforms | an attacker gains | fix | the fix may break | CIS | NIST "
+      "| id | rule | severity | platforms | an attacker gains | fix | the fix may break | CIS | "
+      "NIST "
       "SP 800-190 | Pod Security |\n|---|---|---|---|---|---|---|---|---|---|\n";
   for (const Rule& rule : rule_table()) {
-    for (std::string_view cell :
-         {rule.id, rule.title, to_string(rule.severity)}) {
+    for (std::string_view cell : {rule.id, rule.title, to_string(rule.severity)}) {
       text += "| " + std::string(cell) + " ";
     }
     text += "| " + base::join(platform_names(rule.platforms), ", ") + " ";
-    for (std::string_view cell : {rule.gain, rule.fix, rule.breaks, rule.cis, rule.nist, rule.pss}) {
+    for (std::string_view cell :
+         {rule.gain, rule.fix, rule.breaks, rule.cis, rule.nist, rule.pss}) {
       text += "| " + std::string(cell.empty() ? "-" : cell) + " ";
     }
     text += "|\n";

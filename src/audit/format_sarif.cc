@@ -16,11 +16,16 @@ std::string_view level_of(Severity severity) {
 // GitHub's scale for security-severity.
 std::string_view score_of(Severity severity) {
   switch (severity) {
-    case Severity::kCritical: return "9.5";
-    case Severity::kHigh: return "8.0";
-    case Severity::kMedium: return "5.5";
-    case Severity::kLow: return "3.0";
-    case Severity::kInfo: return "0.5";
+    case Severity::kCritical:
+      return "9.5";
+    case Severity::kHigh:
+      return "8.0";
+    case Severity::kMedium:
+      return "5.5";
+    case Severity::kLow:
+      return "3.0";
+    case Severity::kInfo:
+      return "0.5";
   }
   return "0.0";
 }
@@ -78,16 +83,17 @@ Json fixes_of(const Audit& audit, const Finding& f) {
   if (!f.remedy.breaks.empty()) text += ". May break: " + f.remedy.breaks;
   Json change = {{"artifactLocation", {{"uri", uri_of(audit.files[f.file]->name)}}},
                  {"replacements", list}};
-  return Json::array({{{"description", {{"text", text}}},
-                       {"artifactChanges", Json::array({change})}}});
+  return Json::array(
+      {{{"description", {{"text", text}}}, {"artifactChanges", Json::array({change})}}});
 }
 
 Json result_json(const Audit& audit, const Finding& f, size_t rule_index) {
   Json region = region_of(audit, f.file, f.span);
-  region["snippet"] = {{"text", audit.lines[f.file]->line(audit.position(f.file, f.span.begin).line)}};
-  Json location = {{"physicalLocation",
-                    {{"artifactLocation", {{"uri", uri_of(audit.files[f.file]->name)}}},
-                     {"region", region}}}};
+  region["snippet"] = {
+      {"text", audit.lines[f.file]->line(audit.position(f.file, f.span.begin).line)}};
+  Json location = {
+      {"physicalLocation",
+       {{"artifactLocation", {{"uri", uri_of(audit.files[f.file]->name)}}}, {"region", region}}}};
   if (!f.workload.empty()) {
     std::string name = f.container.empty() ? f.workload : f.workload + "/" + f.container;
     location["logicalLocations"] = Json::array({{{"fullyQualifiedName", name}}});
@@ -113,11 +119,21 @@ std::string xml(std::string_view text) {
   std::string out;
   for (char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\n': out += "&#10;"; break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\n':
+        out += "&#10;";
+        break;
       default:
         if (static_cast<unsigned char>(c) >= 0x20 || c == '\t') out += c;
     }
@@ -150,12 +166,12 @@ std::string format_sarif(const Audit& audit, const FormatOptions& options) {
   }
   Json invocation = {{"executionSuccessful", notifications.empty()}};
   if (!notifications.empty()) invocation["toolExecutionNotifications"] = notifications;
-  Json run = {{"tool",
-               {{"driver",
-                 {{"name", "pare"}, {"semanticVersion", options.version}, {"rules", rules}}}}},
-              {"columnKind", "unicodeCodePoints"},
-              {"invocations", Json::array({invocation})},
-              {"results", results}};
+  Json run = {
+      {"tool",
+       {{"driver", {{"name", "pare"}, {"semanticVersion", options.version}, {"rules", rules}}}}},
+      {"columnKind", "unicodeCodePoints"},
+      {"invocations", Json::array({invocation})},
+      {"results", results}};
   Json log = {{"$schema",
                "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/"
                "sarif-schema-2.1.0.json"},

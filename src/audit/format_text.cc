@@ -8,10 +8,14 @@ namespace {
 
 const char* color_of(Severity severity) {
   switch (severity) {
-    case Severity::kCritical: return "\x1b[1;31m";
-    case Severity::kHigh: return "\x1b[31m";
-    case Severity::kMedium: return "\x1b[33m";
-    default: return "\x1b[36m";
+    case Severity::kCritical:
+      return "\x1b[1;31m";
+    case Severity::kHigh:
+      return "\x1b[31m";
+    case Severity::kMedium:
+      return "\x1b[33m";
+    default:
+      return "\x1b[36m";
   }
 }
 
@@ -32,8 +36,8 @@ std::string excerpt(const Audit& audit, const Finding& f) {
     if (column++ == begin.column) break;
     under += c == '\t' ? '\t' : ' ';
   }
-  size_t carets = end.line == begin.line && end.column > begin.column ? end.column - begin.column
-                                                                      : 1;
+  size_t carets =
+      end.line == begin.line && end.column > begin.column ? end.column - begin.column : 1;
   std::string number = std::to_string(begin.line);
   std::string pad(number.size(), ' ');
   return "  " + number + " | " + line + "\n  " + pad + " | " + under +
@@ -61,8 +65,8 @@ std::string format_text(const Audit& audit, const FormatOptions& options) {
     Position at = audit.position(f.file, f.span.begin);
     std::string severity(to_string(f.severity));
     out += audit.files[f.file]->name + ":" + std::to_string(at.line) + ":" +
-           std::to_string(at.column) + ": " + paint(options, color_of(f.severity), severity) + ": " +
-           f.message + where(f) + " (" + std::string(f.rule->id) + ")\n";
+           std::to_string(at.column) + ": " + paint(options, color_of(f.severity), severity) +
+           ": " + f.message + where(f) + " (" + std::string(f.rule->id) + ")\n";
     out += excerpt(audit, f);
     if (!f.evidence.empty()) out += "  evidence: " + f.evidence + "\n";
     if (f.fixable()) {
@@ -100,7 +104,8 @@ std::string format_text(const Audit& audit, const FormatOptions& options) {
     total += it->second;
   }
   out += std::to_string(total) + " finding" + (total == 1 ? "" : "s");
-  if (total != 0) out += ": " + base::join(parts, ", ") + "; " + std::to_string(fixable) + " with a fix";
+  if (total != 0)
+    out += ": " + base::join(parts, ", ") + "; " + std::to_string(fixable) + " with a fix";
   if (suppressed != 0) out += "; " + std::to_string(suppressed) + " suppressed";
   out += "\n";
   std::string prove = prove_line(audit);
@@ -112,12 +117,18 @@ std::string format_github(const Audit& audit) {
   auto escape = [](std::string_view text, bool property) {
     std::string out;
     for (char c : text) {
-      if (c == '%') out += "%25";
-      else if (c == '\r') out += "%0D";
-      else if (c == '\n') out += "%0A";
-      else if (property && c == ':') out += "%3A";
-      else if (property && c == ',') out += "%2C";
-      else out += c;
+      if (c == '%')
+        out += "%25";
+      else if (c == '\r')
+        out += "%0D";
+      else if (c == '\n')
+        out += "%0A";
+      else if (property && c == ':')
+        out += "%3A";
+      else if (property && c == ',')
+        out += "%2C";
+      else
+        out += c;
     }
     return out;
   };
@@ -130,15 +141,15 @@ std::string format_github(const Audit& audit) {
                                                           : "notice";
     out += std::string("::") + level + " file=" + escape(audit.files[f.file]->name, true) +
            ",line=" + std::to_string(begin.line) + ",endLine=" + std::to_string(end.line) +
-           ",col=" + std::to_string(begin.column) + ",title=" +
-           escape(std::string(f.rule->id) + " " + std::string(f.rule->title), true) + "::" +
-           escape(f.message + where(f), false) + "\n";
+           ",col=" + std::to_string(begin.column) +
+           ",title=" + escape(std::string(f.rule->id) + " " + std::string(f.rule->title), true) +
+           "::" + escape(f.message + where(f), false) + "\n";
   }
   for (size_t i = 0; i < audit.models.size(); ++i) {
     for (const Unread& unread : audit.models[i]->unread) {
-      out += "::error file=" + escape(audit.files[i]->name, true) + ",line=" +
-             std::to_string(audit.position(i, unread.offset).line) + ",title=not read::" +
-             escape(unread.why, false) + "\n";
+      out += "::error file=" + escape(audit.files[i]->name, true) +
+             ",line=" + std::to_string(audit.position(i, unread.offset).line) +
+             ",title=not read::" + escape(unread.why, false) + "\n";
     }
   }
   return out;
@@ -150,7 +161,9 @@ std::string format_markdown(const Audit& audit) {
     for (char c : text) out += c == '|' ? "\\|" : c == '\n' ? " " : std::string(1, c);
     return out;
   };
-  std::string out = "# What the files ask for\n\n| workload | kind | server | Pod Security |\n|---|---|---|---|\n";
+  std::string out =
+      "# What the files ask for\n\n| workload | kind | server | Pod Security "
+      "|\n|---|---|---|---|\n";
   for (const WorkloadSummary& w : audit.workloads) {
     out += "| " + cell(audit.files[w.file]->name + ": " + w.name) + " | " + cell(w.kind) + " | " +
            cell(w.server.empty() ? "-" : w.server) + " | " +

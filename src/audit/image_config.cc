@@ -54,8 +54,7 @@ void read_one(View image, const ParsedDocument& document, size_t slot, size_t fi
 }
 }  // namespace
 
-void read_image_config(const ParsedDocument& document, size_t slot, size_t file,
-                       FileModel* model) {
+void read_image_config(const ParsedDocument& document, size_t slot, size_t file, FileModel* model) {
   View root = document.root();
   if (root.is_map()) return read_one(root, document, slot, file, model);
   for (View image : root.items()) read_one(image, document, slot, file, model);

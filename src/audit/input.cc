@@ -57,9 +57,9 @@ void find_duplicates(const ParsedDocument& document, FileModel* model) {
       NodeId v = yaml.at(k).next;
       const Node& key = yaml.at(k);
       if (key.kind == NodeKind::kScalar && key.text != "<<" && !seen.insert(key.text).second) {
-        model->flaws.push_back({Flaw::kDuplicateKey, key.span, document.index,
-                                "key '" + std::string(key.text.substr(0, 80)) +
-                                    "' stands twice in this mapping"});
+        model->flaws.push_back(
+            {Flaw::kDuplicateKey, key.span, document.index,
+             "key '" + std::string(key.text.substr(0, 80)) + "' stands twice in this mapping"});
       }
       k = v == kNoNode ? kNoNode : yaml.at(v).next;
     }
@@ -144,17 +144,25 @@ bool worth_opening(std::string_view name) {
 void read_file(const SourceFile& file, size_t index, FileModel* model) {
   model->kind = file_kind(file.name, file.bytes);
   switch (model->kind) {
-    case FileKind::kYaml: return read_yaml(file, index, model);
-    case FileKind::kDockerfile: return read_dockerfile(file, index, model);
-    case FileKind::kScript: return read_commands(file, index, false, model);
-    case FileKind::kMarkdown: return read_commands(file, index, true, model);
-    case FileKind::kUnknown: break;
+    case FileKind::kYaml:
+      return read_yaml(file, index, model);
+    case FileKind::kDockerfile:
+      return read_dockerfile(file, index, model);
+    case FileKind::kScript:
+      return read_commands(file, index, false, model);
+    case FileKind::kMarkdown:
+      return read_commands(file, index, true, model);
+    case FileKind::kUnknown:
+      break;
   }
-  model->unread.push_back({0, "no kind of file that pare knows: name it .yaml, .json, .sh, .md or "
-                              "Dockerfile"});
+  model->unread.push_back({0,
+                           "no kind of file that pare knows: name it .yaml, .json, .sh, .md or "
+                           "Dockerfile"});
 }
 
-Place place_of(View view) { return {view.span(), view.written()}; }
+Place place_of(View view) {
+  return {view.span(), view.written()};
+}
 
 Place key_place(View parent, std::string_view key) {
   View name = parent.key_of(key);
@@ -171,9 +179,9 @@ Field<bool> bool_field(View parent, std::string_view key, size_t document, FileM
   std::string text = view.text_or();
   field.unknown = !view.is_scalar() || has_template(text) || has_variable(text);
   if (!field.unknown) {
-    model->flaws.push_back({Flaw::kWrongType, view.span(), document,
-                            std::string(key) + " must be true or false, not the text '" +
-                                text.substr(0, 40) + "'"});
+    model->flaws.push_back(
+        {Flaw::kWrongType, view.span(), document,
+         std::string(key) + " must be true or false, not the text '" + text.substr(0, 40) + "'"});
   }
   return field;
 }
@@ -207,8 +215,7 @@ ImageParts split_image(std::string_view reference) {
 
 void finish_container(Container* container) {
   std::vector<std::string> words = container->command;
-  container->server =
-      target::recognise_server(container->image.value.value_or(""), words);
+  container->server = target::recognise_server(container->image.value.value_or(""), words);
   for (const std::string& word : words) {
     if (word.find('\n') != std::string::npos || word.find("&&") != std::string::npos ||
         word.find("; ") != std::string::npos) {

@@ -1,4 +1,5 @@
-// Reading one file of any kind into workloads, context objects and notes. Pure: bytes in, model out.
+// Reading one file of any kind into workloads, context objects and notes. Pure: bytes in, model
+// out.
 #pragma once
 
 #include <deque>
@@ -12,7 +13,7 @@
 namespace pare::audit {
 
 struct SourceFile {
-  std::string name;   // as the user wrote it; "-" is standard input
+  std::string name;  // as the user wrote it; "-" is standard input
   std::string bytes;
 };
 
@@ -43,7 +44,7 @@ struct FileModel {
   FileKind kind = FileKind::kUnknown;
   std::deque<ParsedDocument> documents;  // addresses stay: Views point into it
   std::vector<Workload> workloads;
-  std::vector<size_t> slots;             // workloads[i] stands in documents[slots[i]], or kNoSlot
+  std::vector<size_t> slots;  // workloads[i] stands in documents[slots[i]], or kNoSlot
   std::vector<ServiceObject> services;
   std::vector<PolicyObject> policies;
   std::vector<DocumentNote> notes;

@@ -160,8 +160,7 @@ void read_pod_level(View spec, const Context& at, Workload* w) {
   w->host_pid = bool_field(spec, "hostPID", at.document, at.model);
   w->host_ipc = bool_field(spec, "hostIPC", at.document, at.model);
   w->host_users = bool_field(spec, "hostUsers", at.document, at.model);
-  w->automount_token =
-      bool_field(spec, "automountServiceAccountToken", at.document, at.model);
+  w->automount_token = bool_field(spec, "automountServiceAccountToken", at.document, at.model);
   w->pod_non_root = bool_field(security, "runAsNonRoot", at.document, at.model);
   w->pod_user = number_field(security, "runAsUser");
   w->pod_seccomp = text_field(security.get("seccompProfile"), "type");
@@ -279,8 +278,8 @@ void read_policy(View object, const Context& at) {
   for (View rule : spec.get("egress").items()) {
     bool anywhere = rule.get("to").items().empty();
     for (View to : rule.get("to").items()) {
-      anywhere |= to.get({"ipBlock", "cidr"}).as_text() == "0.0.0.0/0" &&
-                  !to.get("ipBlock").has("except");
+      anywhere |=
+          to.get({"ipBlock", "cidr"}).as_text() == "0.0.0.0/0" && !to.get("ipBlock").has("except");
     }
     bool dns_only = !rule.get("ports").items().empty();
     for (View port : rule.get("ports").items()) dns_only &= port.get("port").as_int() == 53;

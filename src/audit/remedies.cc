@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::string_view kNobody = "65532";  // what distroless images call nonroot
 
-NodeId pod(const Scope& scope) { return scope.workload().pod_spec; }
+NodeId pod(const Scope& scope) {
+  return scope.workload().pod_spec;
+}
 
 // Text after "run" of a docker run line.
 Operation add_option(const Scope& scope, const std::string& text) {
@@ -32,9 +34,8 @@ const MountEntry* mounted_at(const Container& c, const std::string& path) {
 }
 
 bool has_tmpfs(const Container& c, const std::string& path) {
-  return std::any_of(c.tmpfs.begin(), c.tmpfs.end(), [&](const Named& t) {
-    return base::split(t.name, ':').front() == path;
-  });
+  return std::any_of(c.tmpfs.begin(), c.tmpfs.end(),
+                     [&](const Named& t) { return base::split(t.name, ':').front() == path; });
 }
 
 const MountEntry* mount_below_root_home(const Container& c) {
@@ -47,7 +48,8 @@ const MountEntry* mount_below_root_home(const Container& c) {
 size_t line_of(const Scope& scope, const Span& span) {
   std::string_view bytes = scope.bytes();
   size_t end = std::min(span.begin, bytes.size());
-  return 1 + static_cast<size_t>(std::count(bytes.begin(), bytes.begin() + static_cast<long>(end), '\n'));
+  return 1 + static_cast<size_t>(
+                 std::count(bytes.begin(), bytes.begin() + static_cast<long>(end), '\n'));
 }
 
 void add_env(Scope& scope, const Container& c, const std::string& name, const std::string& value,
@@ -73,7 +75,8 @@ void add_environment(Scope& scope, const Container& c, std::vector<Operation>* o
   std::map<std::string, std::string> wanted = c.server->environment;
   for (const target::ServerDirectory& dir : c.server->writable) {
     // A cache that is mounted stays where it is mounted.
-    if (!dir.variable.empty() && mounted_at(c, dir.path) != nullptr) wanted[dir.variable] = dir.path;
+    if (!dir.variable.empty() && mounted_at(c, dir.path) != nullptr)
+      wanted[dir.variable] = dir.path;
   }
   for (const auto& [name, value] : wanted) {
     if (c.find_env(name) == nullptr) add_env(scope, c, name, value, out);
@@ -99,8 +102,8 @@ void add_scratch(Scope& scope, const Container& c, const target::ServerDirectory
                  std::vector<Operation>* out) {
   if (scope.kubernetes()) {
     std::string name = volume_name(c.name, dir.path);
-    out->push_back(
-        append_value(c.map, {"volumeMounts"}, OrderedJson{{"name", name}, {"mountPath", dir.path}}));
+    out->push_back(append_value(c.map, {"volumeMounts"},
+                                OrderedJson{{"name", name}, {"mountPath", dir.path}}));
     out->push_back(append_value(pod(scope), {"volumes"},
                                 OrderedJson{{"name", name}, {"emptyDir", OrderedJson::object()}}));
     return;
@@ -153,22 +156,25 @@ Remedy user_on_kubernetes(Scope& scope, const Container& c) {
   }
   if (!w.fs_group.written() && !w.volumes.empty()) set("fsGroup", number);
   add_environment(scope, c, &remedy.operations);
-  remedy.breaks = "files that uid " + uid + " may not read or write; fsGroup is not applied to "
+  remedy.breaks = "files that uid " + uid +
+                  " may not read or write; fsGroup is not applied to "
                   "hostPath nor to most NFS";
   return remedy;
 }
 
 Remedy user_on_docker(Scope& scope, const Container& c) {
   if (c.server == nullptr) {
-    return no_remedy("the image's files and users are not known here: pare prove finds a uid that "
-                     "works");
+    return no_remedy(
+        "the image's files and users are not known here: pare prove finds a uid that "
+        "works");
   }
   if (const MountEntry* home = mount_below_root_home(c)) {
     return no_remedy("line " + std::to_string(line_of(scope, home->place.span)) + " mounts " +
                      home->path + ", and only root may enter /root: move the mount first");
   }
   std::string uid = knows_uid(c) ? std::to_string(*c.server->uid) : std::string(kNobody);
-  std::string user = uid + ":" + (knows_uid(c) && c.server->gid ? std::to_string(*c.server->gid) : uid);
+  std::string user =
+      uid + ":" + (knows_uid(c) && c.server->gid ? std::to_string(*c.server->gid) : uid);
   Remedy remedy;
   if (scope.compose()) {
     remedy.operations.push_back(set_value(c.map, {"user"}, user));
@@ -252,7 +258,8 @@ Remedy remedy_remove(Scope& scope, const Container&, const Named& named, std::st
   std::string_view text = bytes.substr(span.begin, span.end - span.begin);
   bool bundled = text.size() > 2 && text[0] == '-' && text[1] != '-' &&
                  text.find_first_of(" =:0123456789") == std::string_view::npos;
-  if (bundled || span.begin == 0 || (bytes[span.begin - 1] != ' ' && bytes[span.begin - 1] != '\t')) {
+  if (bundled || span.begin == 0 ||
+      (bytes[span.begin - 1] != ' ' && bytes[span.begin - 1] != '\t')) {
     return no_remedy("the option shares its word with others: edit it by hand");
   }
   --span.begin;
@@ -264,8 +271,7 @@ Remedy remedy_drop_all(Scope& scope, const Container& c) {
   Remedy remedy;
   remedy.breaks = "an entry point that starts as root and changes owners or users";
   if (scope.kubernetes()) {
-    remedy.operations = {
-        append_value(c.map, {"securityContext", "capabilities", "drop"}, "ALL")};
+    remedy.operations = {append_value(c.map, {"securityContext", "capabilities", "drop"}, "ALL")};
   } else if (scope.compose()) {
     remedy.operations = {append_value(c.map, {"cap_drop"}, "ALL")};
   } else {
@@ -278,8 +284,9 @@ Remedy remedy_user(Scope& scope, const Container& c) {
   if (scope.workload().managed) return no_remedy("the operator sets the user: userID");
   if (scope.kubernetes()) return user_on_kubernetes(scope, c);
   if (scope.docker()) return user_on_docker(scope, c);
-  return no_remedy("which files the server owns is not in the text: pare prove finds a uid that "
-                   "works");
+  return no_remedy(
+      "which files the server owns is not in the text: pare prove finds a uid that "
+      "works");
 }
 
 Remedy remedy_security_option(Scope& scope, const Container& c, const std::string& option) {
@@ -305,8 +312,9 @@ Remedy remedy_seccomp(Scope& scope, const Container&, const Place& written) {
 Remedy remedy_read_only_root(Scope& scope, const Container& c) {
   if (scope.workload().managed) return no_remedy("the operator writes the Pod");
   if (c.server == nullptr || c.server->writable.empty()) {
-    return no_remedy("which directories it writes is not known for this image: pare prove finds "
-                     "them");
+    return no_remedy(
+        "which directories it writes is not known for this image: pare prove finds "
+        "them");
   }
   Remedy remedy;
   if (scope.kubernetes()) {
@@ -345,25 +353,30 @@ Remedy remedy_network_policy(Scope& scope, const Container& c) {
   bool pulls = false;
   for (const Container& each : w.containers) {
     for (const EnvEntry& entry : each.env) {
-      bool key = std::find(c.server->keys.begin(), c.server->keys.end(), entry.name) != c.server->keys.end();
+      bool key = std::find(c.server->keys.begin(), c.server->keys.end(), entry.name) !=
+                 c.server->keys.end();
       // A value that names another service is a reason to resolve names.
-      pulls |= (key && entry.value != "") || (entry.value && entry.value->find("://") != entry.value->npos);
+      pulls |= (key && entry.value != "") ||
+               (entry.value && entry.value->find("://") != entry.value->npos);
     }
   }
   if (pulls || w.containers.size() > 1 || !c.server->serves_offline) {
-    return no_remedy("it pulls or calls other services from the same Pod: a deny-all policy would "
-                     "stop it; split the pull (pare emit) or name the destinations");
+    return no_remedy(
+        "it pulls or calls other services from the same Pod: a deny-all policy would "
+        "stop it; split the pull (pare emit) or name the destinations");
   }
   bool hub = c.command_line().find('/') != std::string::npos || c.server->family == "vllm";
   bool local = std::any_of(c.mounts.begin(), c.mounts.end(), [](const MountEntry& m) {
     return m.path != "/dev/shm" && m.path != "/tmp";
   });
   if (hub && !local) {
-    return no_remedy("its model comes from a hub at start: a deny-all policy would stop it; split "
-                     "the pull (pare emit) or name the destinations");
+    return no_remedy(
+        "its model comes from a hub at start: a deny-all policy would stop it; split "
+        "the pull (pare emit) or name the destinations");
   }
-  std::string text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: " +
-                     w.name + "-least\n";
+  std::string text =
+      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: " + w.name +
+      "-least\n";
   if (!w.name_space.empty()) text += "  namespace: " + w.name_space + "\n";
   text += "spec:\n  podSelector:\n    matchLabels:\n";
   for (const auto& [key, value] : w.labels) {
@@ -373,8 +386,9 @@ Remedy remedy_network_policy(Scope& scope, const Container& c) {
           std::to_string(port) + "}\n  egress: []\n";
   Remedy remedy;
   remedy.operations = {add_document(text)};
-  remedy.breaks = "anything it fetches after the start; a CNI that ignores policies enforces "
-                  "nothing";
+  remedy.breaks =
+      "anything it fetches after the start; a CNI that ignores policies enforces "
+      "nothing";
   return remedy;
 }
 

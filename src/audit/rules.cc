@@ -7,18 +7,23 @@ namespace pare::audit {
 
 std::string_view to_string(Severity severity) {
   switch (severity) {
-    case Severity::kInfo: return "info";
-    case Severity::kLow: return "low";
-    case Severity::kMedium: return "medium";
-    case Severity::kHigh: return "high";
-    case Severity::kCritical: return "critical";
+    case Severity::kInfo:
+      return "info";
+    case Severity::kLow:
+      return "low";
+    case Severity::kMedium:
+      return "medium";
+    case Severity::kHigh:
+      return "high";
+    case Severity::kCritical:
+      return "critical";
   }
   return "";
 }
 
 std::optional<Severity> parse_severity(std::string_view text) {
-  for (Severity s : {Severity::kInfo, Severity::kLow, Severity::kMedium, Severity::kHigh,
-                     Severity::kCritical}) {
+  for (Severity s :
+       {Severity::kInfo, Severity::kLow, Severity::kMedium, Severity::kHigh, Severity::kCritical}) {
     if (to_string(s) == base::lower(text)) return s;
   }
   return std::nullopt;
@@ -40,11 +45,16 @@ Finding& Scope::add(const Container* container, const Place& place, std::string 
 
 bool applies(const Rule& rule, const Workload& workload) {
   switch (workload.platform) {
-    case Platform::kKubernetes: return (rule.platforms & kOnKubernetes) != 0;
-    case Platform::kCompose: return (rule.platforms & kOnCompose) != 0;
-    case Platform::kDockerRun: return (rule.platforms & kOnDockerRun) != 0;
-    case Platform::kDockerfile: return (rule.platforms & kOnDockerfile) != 0;
-    case Platform::kImage: return (rule.platforms & kOnImage) != 0;
+    case Platform::kKubernetes:
+      return (rule.platforms & kOnKubernetes) != 0;
+    case Platform::kCompose:
+      return (rule.platforms & kOnCompose) != 0;
+    case Platform::kDockerRun:
+      return (rule.platforms & kOnDockerRun) != 0;
+    case Platform::kDockerfile:
+      return (rule.platforms & kOnDockerfile) != 0;
+    case Platform::kImage:
+      return (rule.platforms & kOnImage) != 0;
   }
   return false;
 }

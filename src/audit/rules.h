@@ -30,14 +30,14 @@ struct Finding {
   const Rule* rule = nullptr;
   Severity severity = Severity::kInfo;
   size_t file = 0, document = 0;
-  size_t slot = kNoSlot;              // of the file's parsed documents
+  size_t slot = kNoSlot;  // of the file's parsed documents
   Span span;
   std::string workload, container;
   std::string message;
-  std::string evidence;               // of a proof, for findings against it
+  std::string evidence;  // of a proof, for findings against it
   Remedy remedy;
   bool suppressed = false;
-  std::string suppression;            // the reason given
+  std::string suppression;  // the reason given
   bool fixable() const { return !remedy.operations.empty(); }
 };
 
@@ -89,20 +89,20 @@ constexpr unsigned kOnRun = kOnKubernetes | kOnDocker;
 constexpr unsigned kOnAll = kOnRun | kOnDockerfile | kOnImage;
 
 struct Rule {
-  std::string_view id;         // "PARE001", never reused
-  std::string_view name;       // "privileged"
-  std::string_view axis;       // as in privileges and proofs
+  std::string_view id;    // "PARE001", never reused
+  std::string_view name;  // "privileged"
+  std::string_view axis;  // as in privileges and proofs
   unsigned platforms;
   Severity severity;
   std::string_view title;
-  std::string_view gain;       // what an attacker gains
-  std::string_view source;     // where that is known from
+  std::string_view gain;    // what an attacker gains
+  std::string_view source;  // where that is known from
   std::string_view fix;
-  std::string_view breaks;     // what the fix may break
-  std::string_view cis;        // CIS Docker (D) and Kubernetes (K) Benchmark sections
-  std::string_view nist;       // NIST SP 800-190 section
-  std::string_view pss;        // Pod Security level and check it belongs to
-  RuleFunction function;       // nullptr: found by other means (the file's own flaws, --against)
+  std::string_view breaks;  // what the fix may break
+  std::string_view cis;     // CIS Docker (D) and Kubernetes (K) Benchmark sections
+  std::string_view nist;    // NIST SP 800-190 section
+  std::string_view pss;     // Pod Security level and check it belongs to
+  RuleFunction function;    // nullptr: found by other means (the file's own flaws, --against)
 };
 
 const std::vector<Rule>& rule_table();

@@ -116,8 +116,9 @@ void check_host_path(Scope& scope) {
     if (row != nullptr) message += ": " + std::string(row->gain);
     Finding& f = scope.add(only_container(scope), volume.place, message);
     if (row != nullptr) f.severity = Severity::kHigh;
-    f.remedy = no_remedy("what is to be read there is not known: use a volume claim, or keep the "
-                         "line and accept that Pod Security stops here");
+    f.remedy = no_remedy(
+        "what is to be read there is not known: use a volume claim, or keep the "
+        "line and accept that Pod Security stops here");
   }
 }
 
@@ -137,11 +138,12 @@ void check_devices(Scope& scope) {
       std::string path = base::split(device.name, ':').front();
       bool gpu = base::starts_with(path, "/dev/nvidia");
       Finding& f = scope.add(&c, device.place,
-                             "gives the device " + path + (gpu ? ": for compute /dev/nvidiactl, "
-                                                                 "/dev/nvidia-uvm and the card's own "
-                                                                 "node suffice"
-                                                               : ": its driver is attack surface in "
-                                                                 "the host's kernel"));
+                             "gives the device " + path +
+                                 (gpu ? ": for compute /dev/nvidiactl, "
+                                        "/dev/nvidia-uvm and the card's own "
+                                        "node suffice"
+                                      : ": its driver is attack surface in "
+                                        "the host's kernel"));
       f.severity = gpu ? Severity::kLow : Severity::kMedium;
       f.remedy = no_remedy("whether the device is used shows only at run time: pare prove");
     }
@@ -156,8 +158,8 @@ void check_devices(Scope& scope) {
 
 void check_volume_types(Scope& scope) {
   static constexpr std::array<std::string_view, 10> kAllowed = {
-      "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
-      "projected", "secret", "image", "hostPath"};  // hostPath: PARE014
+      "configMap", "csi",    "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
+      "projected", "secret", "image",       "hostPath"};  // hostPath: PARE014
   for (const VolumeEntry& volume : scope.workload().volumes) {
     if (std::find(kAllowed.begin(), kAllowed.end(), volume.type) != kAllowed.end()) continue;
     Finding& f = scope.add(nullptr, volume.place,
@@ -170,14 +172,21 @@ void check_volume_types(Scope& scope) {
 void check_sysctls(Scope& scope) {
   for (const Named& sysctl : scope.workload().sysctls) {
     static constexpr std::array<std::string_view, 12> kSafe = {
-        "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies",
-        "net.ipv4.ping_group_range", "net.ipv4.ip_unprivileged_port_start",
-        "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
-        "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"};
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_wmem"};
     if (std::find(kSafe.begin(), kSafe.end(), sysctl.name) != kSafe.end()) continue;
-    Finding& f = scope.add(nullptr, sysctl.place,
-                           "sets " + sysctl.name + ", which is not in the safe set");
+    Finding& f =
+        scope.add(nullptr, sysctl.place, "sets " + sysctl.name + ", which is not in the safe set");
     f.remedy = no_remedy("whether the server needs it shows only at run time: pare prove");
   }
 }

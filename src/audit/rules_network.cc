@@ -57,7 +57,8 @@ const Node* other_use(Scope& scope, const PortEntry& port) {
   for (const ParsedDocument& document : scope.model().documents) {
     for (const Node& node : document.yaml.nodes) {
       if (node.kind != NodeKind::kScalar || node.text != port.name) continue;
-      bool same = &document == scope.document() && node.parent != kNoNode && port.item == node.parent;
+      bool same =
+          &document == scope.document() && node.parent != kNoNode && port.item == node.parent;
       bool value = node.parent != kNoNode;
       if (same || !value || node.style == NodeStyle::kLiteral) continue;
       NodeId parent = node.parent;
@@ -83,10 +84,11 @@ Remedy remove_port(Scope& scope, const Container& c, const PortEntry& port) {
   }
   Remedy remedy;
   remedy.operations = {remove_item(port.item)};
-  remedy.breaks = scope.kubernetes()
-                      ? "Services, monitors and probes that name the port; the listener itself stays "
-                        "until the server's own switch or a NetworkPolicy closes it"
-                      : "clients outside the host that use the port";
+  remedy.breaks =
+      scope.kubernetes()
+          ? "Services, monitors and probes that name the port; the listener itself stays "
+            "until the server's own switch or a NetworkPolicy closes it"
+          : "clients outside the host that use the port";
   return remedy;
 }
 }  // namespace
@@ -138,20 +140,24 @@ void check_published(Scope& scope) {
     for (const PortEntry& port : c.ports) {
       if (!port.published) continue;
       if (scope.kubernetes()) {
-        Finding& f = scope.add(&c, port.place, "hostPort " + std::to_string(port.host_port) +
-                                                   " opens the port on every node that runs it");
+        Finding& f = scope.add(&c, port.place,
+                               "hostPort " + std::to_string(port.host_port) +
+                                   " opens the port on every node that runs it");
         f.remedy.operations = {remove_key(port.item, {"hostPort"})};
         f.remedy.breaks = "clients that use the node's address: use a Service";
         continue;
       }
       std::string address = port.host_address;
-      if (!address.empty() && address != "0.0.0.0" && address != "[::]" && address != "::") continue;
+      if (!address.empty() && address != "0.0.0.0" && address != "[::]" && address != "::")
+        continue;
       std::string number = port.unknown ? "a port" : "port " + std::to_string(port.port);
       Finding& f = scope.add(&c, port.place,
-                             number + " is published on all interfaces, past the host's firewall "
-                                      "(Docker writes its own rules)");
+                             number +
+                                 " is published on all interfaces, past the host's firewall "
+                                 "(Docker writes its own rules)");
       if (port.item == kNoNode || scope.document() == nullptr) {
-        f.remedy = no_remedy("write -p 127.0.0.1:HOST:CONTAINER where the clients are on this host");
+        f.remedy =
+            no_remedy("write -p 127.0.0.1:HOST:CONTAINER where the clients are on this host");
       } else {
         View item(scope.document()->yaml, port.item, scope.document()->dialect);
         std::string text = item.text_or();
@@ -170,7 +176,8 @@ void check_published(Scope& scope) {
           f.remedy = remedy_set_at(scope, place_of(item), prefix + text);
         }
       }
-      if (f.fixable()) f.remedy.breaks = "clients on other machines: put a proxy with a login before it";
+      if (f.fixable())
+        f.remedy.breaks = "clients on other machines: put a proxy with a login before it";
     }
   }
 }
@@ -185,8 +192,9 @@ void check_services(Scope& scope) {
                            "the Service is of type " + w.service_type +
                                ": the API, with metrics and administration on the same port, is "
                                "reachable from outside the cluster");
-    f.remedy = no_remedy("who the clients are is not in the file; ClusterIP behind a gateway that "
-                         "allows the inference paths alone");
+    f.remedy = no_remedy(
+        "who the clients are is not in the file; ClusterIP behind a gateway that "
+        "allows the inference paths alone");
     return;
   }
   for (const ServiceObject* service : scope.all().services) {
@@ -217,7 +225,8 @@ void check_network_policy(Scope& scope) {
   bool ingress = false, egress = false;
   for (const PolicyObject* policy : scope.all().policies) {
     if (policy->name_space != w.name_space) continue;
-    bool selected = policy->selects_all || (!policy->expressions && selects(policy->pod_selector, w.labels)) ||
+    bool selected = policy->selects_all ||
+                    (!policy->expressions && selects(policy->pod_selector, w.labels)) ||
                     policy->expressions;
     ingress |= selected && policy->limits_ingress;
     egress |= selected && policy->limits_egress;
@@ -270,8 +279,9 @@ void check_pull_and_serve(Scope& scope) {
                              "pulls its model (" + entry.name +
                                  ") and serves under one egress policy: a NetworkPolicy selects a "
                                  "whole Pod, so the pull belongs in a Job that fills a volume");
-      f.remedy = no_remedy("two objects are needed: pare emit writes the pull Job and the serving "
-                           "Pod from a proof");
+      f.remedy = no_remedy(
+          "two objects are needed: pare emit writes the pull Job and the serving "
+          "Pod from a proof");
       break;
     }
   }

@@ -48,8 +48,9 @@ void check_capability_added(Scope& scope) {
       std::string name = bare(added.name);
       if (init_chown && name == "CHOWN") continue;
       if (name == "ALL") {
-        Finding& f = scope.add(&c, added.place, "adds ALL 41 capabilities: root on the host in "
-                                                "several ways");
+        Finding& f = scope.add(&c, added.place,
+                               "adds ALL 41 capabilities: root on the host in "
+                               "several ways");
         f.severity = Severity::kCritical;
         f.remedy = remedy_remove(scope, c, added, "--cap-add");
         continue;
@@ -78,7 +79,7 @@ void check_capability_added(Scope& scope) {
 
 void check_capabilities_kept(Scope& scope) {
   for (const Container& c : scope.workload().containers) {
-    if (drops_all(c) || c.privileged.is(true)) continue;
+    if (drops_all(c)) continue;
     if (c.role == Role::kInit && changes_owner(c)) continue;  // PARE029
     Place place = c.cap_drop.empty() ? c.place : c.cap_drop.front().place;
     Finding& f = scope.add(&c, place,
@@ -94,8 +95,9 @@ void check_root(Scope& scope) {
     const Field<std::string>& own = c.user.written() ? c.user : w.pod_user;
     if (!own.value || own.unknown || !is_root(*own.value)) continue;
     if (&own == &w.pod_user && &c != &w.containers.front()) continue;  // said once
-    Finding& f = scope.add(&c, own.place, "runs as root: uid 0 owns every file of the image, and "
-                                          "after a break-out it is the host's root");
+    Finding& f = scope.add(&c, own.place,
+                           "runs as root: uid 0 owns every file of the image, and "
+                           "after a break-out it is the host's root");
     f.remedy = remedy_user(scope, c);
   }
 }
@@ -111,7 +113,7 @@ void check_user_unset(Scope& scope) {
       continue;
     }
     if (!user.empty() && is_root(user)) continue;  // PARE004 says it, and its fix covers this
-    const Place& place = c.non_root.written()     ? c.non_root.place
+    const Place& place = c.non_root.written()       ? c.non_root.place
                          : w.pod_non_root.written() ? w.pod_non_root.place
                                                     : c.place;
     std::string message = scope.kubernetes() ? "nothing requires a non-root user (runAsNonRoot): "
@@ -132,15 +134,17 @@ void check_escalation(Scope& scope) {
     if (scope.kubernetes()) {
       if (c.escalation.is(false) || c.escalation.unknown) continue;
       Place place = c.escalation.written() ? c.escalation.place : c.place;
-      Finding& f = scope.add(&c, place, "allowPrivilegeEscalation is not false: set-user-id "
-                                        "programs and file capabilities work");
+      Finding& f = scope.add(&c, place,
+                             "allowPrivilegeEscalation is not false: set-user-id "
+                             "programs and file capabilities work");
       f.remedy = remedy_field(scope, c, c.escalation.place, Spelling::kEscalation, false);
       f.remedy.breaks = "sudo, su and ping inside the container";
     } else {
       if (c.no_new_privileges.is(true)) continue;
-      Finding& f = scope.add(&c, c.no_new_privileges.written() ? c.no_new_privileges.place : c.place,
-                             "no-new-privileges is not set: set-user-id programs and file "
-                             "capabilities work");
+      Finding& f =
+          scope.add(&c, c.no_new_privileges.written() ? c.no_new_privileges.place : c.place,
+                    "no-new-privileges is not set: set-user-id programs and file "
+                    "capabilities work");
       f.remedy = remedy_security_option(scope, c, "no-new-privileges:true");
       f.remedy.breaks = "sudo, su and ping inside the container";
     }
@@ -164,8 +168,9 @@ void check_seccomp(Scope& scope) {
         c.seccomp.written() || !scope.kubernetes() ? c.seccomp : w.pod_seccomp;
     if (!profile.value || base::lower(*profile.value) != "unconfined") continue;
     if (&profile == &w.pod_seccomp && &c != &w.containers.front()) continue;
-    Finding& f = scope.add(&c, profile.place, "seccomp is Unconfined: all of the kernel's calls, "
-                                              "io_uring and user namespaces included");
+    Finding& f = scope.add(&c, profile.place,
+                           "seccomp is Unconfined: all of the kernel's calls, "
+                           "io_uring and user namespaces included");
     f.remedy = scope.kubernetes()
                    ? remedy_seccomp(scope, c, profile.place)
                    : remedy_remove(scope, c, {"seccomp", profile.place}, "--security-opt");
@@ -176,7 +181,7 @@ void check_seccomp(Scope& scope) {
 void check_seccomp_unset(Scope& scope) {
   const Workload& w = scope.workload();
   for (const Container& c : w.containers) {
-    if (c.seccomp.written() || w.pod_seccomp.written() || c.privileged.is(true)) continue;
+    if (c.seccomp.written() || w.pod_seccomp.written()) continue;
     Finding& f = scope.add(&c, c.place, "no seccomp profile: Kubernetes runs it Unconfined");
     f.remedy = remedy_seccomp(scope, c, {});
     f.remedy.breaks = "calls that the runtime's default profile refuses (NUMA placement, ptrace)";
@@ -186,8 +191,9 @@ void check_seccomp_unset(Scope& scope) {
 void check_apparmor(Scope& scope) {
   const Workload& w = scope.workload();
   auto report = [&](const Container* c, const Place& place) {
-    Finding& f = scope.add(c, place, "AppArmor is off: the runtime's default profile no longer "
-                                     "keeps it from mounts and from /proc and /sys");
+    Finding& f = scope.add(c, place,
+                           "AppArmor is off: the runtime's default profile no longer "
+                           "keeps it from mounts and from /proc and /sys");
     if (scope.kubernetes()) {
       if (place.node != kNoNode) {
         f.remedy = remedy_set_at(scope, place, "RuntimeDefault");
@@ -237,12 +243,13 @@ void check_init_chown(Scope& scope) {
                            "and FOWNER for foreign trees), not the default 14; fsGroup with "
                            "fsGroupChangePolicy OnRootMismatch often removes the need");
     if (scope.kubernetes() && c.cap_add.empty()) {
-      f.remedy.operations = {
-          set_value(c.map, {"securityContext", "capabilities", "drop"}, OrderedJson::array({"ALL"})),
-          set_value(c.map, {"securityContext", "capabilities", "add"},
-                    OrderedJson::array({"CHOWN"}))};
-      f.remedy.breaks = "a chown -R through directories that root may not enter without "
-                        "DAC_OVERRIDE; Pod Security restricted refuses CHOWN";
+      f.remedy.operations = {set_value(c.map, {"securityContext", "capabilities", "drop"},
+                                       OrderedJson::array({"ALL"})),
+                             set_value(c.map, {"securityContext", "capabilities", "add"},
+                                       OrderedJson::array({"CHOWN"}))};
+      f.remedy.breaks =
+          "a chown -R through directories that root may not enter without "
+          "DAC_OVERRIDE; Pod Security restricted refuses CHOWN";
     } else {
       f.remedy.why_not = "it adds capabilities of its own; say which of them it needs";
     }

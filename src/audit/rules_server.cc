@@ -37,7 +37,9 @@ std::optional<std::string> flag_value(const Container& c, std::string_view flag)
   return rest.substr(0, 1) == "=" ? rest.substr(1) : rest;
 }
 
-bool serving(const Container& c) { return c.role == Role::kMain || c.role == Role::kSidecar; }
+bool serving(const Container& c) {
+  return c.role == Role::kMain || c.role == Role::kSidecar;
+}
 
 bool known_telemetry(std::string_view name) {
   for (const target::Server& server : target::servers()) {
@@ -54,7 +56,8 @@ void check_telemetry(Scope& scope) {
     if (c.server == nullptr || !serving(c)) continue;
     for (const target::Telemetry& row : c.server->telemetry) {
       const EnvEntry* entry = c.find_env(row.variable);
-      if (row.variable.empty() || (entry != nullptr && (entry->unknown || entry->value == row.off))) {
+      if (row.variable.empty() ||
+          (entry != nullptr && (entry->unknown || entry->value == row.off))) {
         continue;
       }
       if (entry == nullptr && c.env_from) continue;  // may be set where we do not see it
@@ -89,7 +92,8 @@ void check_telemetry_unknown(Scope& scope) {
                    c.server->telemetry.front().off;
       }
       Finding& f = scope.add(&c, entry.place, message);
-      f.remedy = no_remedy("harmless as it stands; the variable that works is another finding's fix");
+      f.remedy =
+          no_remedy("harmless as it stands; the variable that works is another finding's fix");
     }
   }
 }
@@ -100,8 +104,9 @@ void check_plain_keys(Scope& scope) {
       if (!entry.value || entry.value->empty() || entry.unknown) continue;
       if (!target::looks_secret(entry.name) || has_variable(*entry.value)) continue;
       Finding& f = scope.add(&c, entry.place,
-                             entry.name + " stands here in plain text: whoever reads the file, the "
-                                          "object or the image has it");
+                             entry.name +
+                                 " stands here in plain text: whoever reads the file, the "
+                                 "object or the image has it");
       f.remedy = no_remedy(scope.kubernetes()
                                ? "make a Secret of it and refer to it with secretKeyRef"
                                : "pass it through from the environment or as a secret file");
@@ -120,11 +125,13 @@ void check_serving_keys(Scope& scope) {
         continue;
       }
       if (entry.value == "") continue;
-      Finding& f = scope.add(&c, entry.place,
-                             entry.name + " is still there while it serves: only the pull needs it (" +
-                                 c.server->source + ")");
-      f.remedy = no_remedy("taking it away before the model is cached breaks the start: pull in a "
-                           "phase of its own first");
+      Finding& f =
+          scope.add(&c, entry.place,
+                    entry.name + " is still there while it serves: only the pull needs it (" +
+                        c.server->source + ")");
+      f.remedy = no_remedy(
+          "taking it away before the model is cached breaks the start: pull in a "
+          "phase of its own first");
     }
   }
 }
@@ -135,10 +142,11 @@ void check_image_tag(Scope& scope) {
     ImageParts parts = split_image(*c.image.value);
     if (!parts.digest.empty() || (!parts.tag.empty() && parts.tag != "latest")) continue;
     if (scope.workload().platform == Platform::kDockerfile && parts.name == "scratch") continue;
-    Finding& f = scope.add(&c, c.image.place,
-                           "image " + *c.image.value + " has " +
-                               (parts.tag.empty() ? "no tag, which means latest" : "the tag latest") +
-                               ": what runs changes without a change here");
+    Finding& f =
+        scope.add(&c, c.image.place,
+                  "image " + *c.image.value + " has " +
+                      (parts.tag.empty() ? "no tag, which means latest" : "the tag latest") +
+                      ": what runs changes without a change here");
     f.remedy = no_remedy("which version you run is not in the file");
   }
 }
@@ -148,8 +156,8 @@ void check_image_digest(Scope& scope) {
     if (!c.image.value || c.image.value->empty() || c.image.unknown) continue;
     ImageParts parts = split_image(*c.image.value);
     if (!parts.digest.empty() || parts.name == "scratch") continue;
-    Finding& f = scope.add(&c, c.image.place,
-                           "image " + *c.image.value + " is not pinned by digest");
+    Finding& f =
+        scope.add(&c, c.image.place, "image " + *c.image.value + " is not pinned by digest");
     f.remedy = no_remedy("the digest is the registry's to say");
   }
 }
@@ -165,8 +173,9 @@ void check_chmod_777(Scope& scope) {
         found |= text.find(form) != std::string::npos;
       }
       if (!found) continue;
-      Finding& f = scope.add(&c, place, "chmod 777: every process that reaches the directory can "
-                                        "replace the model or the program in it");
+      Finding& f = scope.add(&c, place,
+                             "chmod 777: every process that reaches the directory can "
+                             "replace the model or the program in it");
       f.remedy = no_remedy("give the directory to the server's uid, or use fsGroup");
     }
   }
@@ -194,8 +203,9 @@ void check_admin_api(Scope& scope) {
       Finding& f = scope.add(&c, c.command_place,
                              row.name + (value->empty() ? "" : "=" + *value) + ": " + row.what);
       f.severity = Severity::kHigh;
-      f.remedy = no_remedy("only you know who manages models: restrict the API "
-                           "(--http-restricted-api) or load at start-up");
+      f.remedy = no_remedy(
+          "only you know who manages models: restrict the API "
+          "(--http-restricted-api) or load at start-up");
     }
     std::set<std::string> open;
     for (const target::AdminPath& row : c.server->admin_paths) {
@@ -207,12 +217,14 @@ void check_admin_api(Scope& scope) {
     if (open.empty()) continue;
     std::vector<std::string> paths(open.begin(), open.end());
     const target::AdminPath& first = c.server->admin_paths.front();
-    std::string close = first.closed_by.empty() ? "only a proxy that allows the inference paths can "
-                                                  "close them"
-                                                : "close them with " + first.closed_by;
+    std::string close = first.closed_by.empty()
+                            ? "only a proxy that allows the inference paths can "
+                              "close them"
+                            : "close them with " + first.closed_by;
     Finding& f = scope.add(&c, c.place,
-                           c.server->title + " takes administration on its inference port without a "
-                                             "login (" +
+                           c.server->title +
+                               " takes administration on its inference port without a "
+                               "login (" +
                                base::join(paths, "; ") + "): " + close);
     f.remedy = no_remedy("a key of your own is needed, or a proxy in front");
   }
@@ -225,7 +237,9 @@ void check_dev_mode(Scope& scope) {
         if (row.kind == "admin") continue;
         bool flag = base::starts_with(row.name, "-");
         const EnvEntry* entry = flag ? nullptr : c.find_env(row.name);
-        auto value = flag ? flag_value(c, row.name) : entry != nullptr ? entry->value : std::nullopt;
+        auto value = flag               ? flag_value(c, row.name)
+                     : entry != nullptr ? entry->value
+                                        : std::nullopt;
         if (!value || (!flag && off_value(*value))) continue;
         Place place = flag ? c.command_place : entry->place;
         Finding& f = scope.add(&c, place, row.name + ": " + row.what);
@@ -240,8 +254,9 @@ void check_dev_mode(Scope& scope) {
     if (line.find("jupyter") != std::string::npos &&
         (line.find("token=''") != std::string::npos || line.find("token=") + 6 == line.size() ||
          line.find("--allow-root") != std::string::npos)) {
-      Finding& f = scope.add(&c, c.command_place, "a notebook server as root or without a token: "
-                                                  "whoever reaches it runs code");
+      Finding& f = scope.add(&c, c.command_place,
+                             "a notebook server as root or without a token: "
+                             "whoever reaches it runs code");
       f.severity = Severity::kHigh;
       f.remedy = no_remedy("give it a token and a user");
     }
@@ -254,9 +269,10 @@ void check_ld_preload(Scope& scope) {
     if (entry == nullptr || entry->value == "") continue;
     bool gpu = c.gpu || c.server != nullptr || scope.workload().platform == Platform::kImage ||
                scope.workload().platform == Platform::kDockerfile;
-    Finding& f = scope.add(&c, entry->place,
-                           "LD_PRELOAD is set: before Container Toolkit 1.17.8 (GPU Operator 25.3.1) "
-                           "it runs in a privileged hook on the host (CVE-2025-23266)");
+    Finding& f =
+        scope.add(&c, entry->place,
+                  "LD_PRELOAD is set: before Container Toolkit 1.17.8 (GPU Operator 25.3.1) "
+                  "it runs in a privileged hook on the host (CVE-2025-23266)");
     if (!gpu) f.severity = Severity::kLow;
     f.remedy = no_remedy("why it is set is not in the file");
   }
@@ -268,7 +284,8 @@ void check_vulnerable(Scope& scope) {
     std::string tag = split_image(*c.image.value).tag;
     for (const target::Vulnerability& row : c.server->vulnerabilities) {
       auto below = target::compare_versions(tag, row.below);
-      auto from = row.from.empty() ? std::optional<int>(0) : target::compare_versions(tag, row.from);
+      auto from =
+          row.from.empty() ? std::optional<int>(0) : target::compare_versions(tag, row.from);
       if (!below || *below >= 0 || !from || *from < 0) continue;
       Finding& f = scope.add(&c, c.image.place,
                              c.server->title + " " + tag + " has " + row.id + " (" + row.what +
@@ -282,8 +299,8 @@ void check_service_account(Scope& scope) {
   const Workload& w = scope.workload();
   if (w.managed || w.automount_token.is(false) || w.automount_token.unknown) return;
   View spec = scope.document() == nullptr ? View() : View(scope.document()->yaml, w.pod_spec);
-  std::string account = spec.get("serviceAccountName").text_or(
-      spec.get("serviceAccount").text_or("default"));
+  std::string account =
+      spec.get("serviceAccountName").text_or(spec.get("serviceAccount").text_or("default"));
   Place place = w.automount_token.written() ? w.automount_token.place : w.place;
   Finding& f = scope.add(nullptr, place,
                          "a token of service account '" + account +
@@ -308,8 +325,9 @@ void check_probes(Scope& scope) {
                            scope.kubernetes() ? "no readiness probe: traffic reaches it before the "
                                                 "model is loaded"
                                               : "no health check");
-    f.remedy = no_remedy("which path says ready depends on the server's version: pare prove finds "
-                         "one that works");
+    f.remedy = no_remedy(
+        "which path says ready depends on the server's version: pare prove finds "
+        "one that works");
   }
 }
 
@@ -319,15 +337,17 @@ void check_memory_limit(Scope& scope) {
   for (const Container& c : w.containers) {
     if (c.memory_limit || c.role == Role::kEphemeral) continue;
     Finding& f = scope.add(&c, c.place, "no memory limit: it can take the host's memory");
-    f.remedy = no_remedy("how much the model needs is measured, not guessed: pare prove shows the "
-                         "peak");
+    f.remedy = no_remedy(
+        "how much the model needs is measured, not guessed: pare prove shows the "
+        "peak");
   }
 }
 
 void check_pids_limit(Scope& scope) {
   for (const Container& c : scope.workload().containers) {
     if (c.pids_limit) continue;
-    Finding& f = scope.add(&c, c.place, "no pids limit: a fork bomb takes the host's process table");
+    Finding& f =
+        scope.add(&c, c.place, "no pids limit: a fork bomb takes the host's process table");
     f.remedy = no_remedy("too low a number stalls a NIM's start-up: pare prove shows the peak");
   }
 }
@@ -356,7 +376,8 @@ void check_shared_cache(Scope& scope) {
 void check_not_judged(Scope& scope) {
   for (const Container& c : scope.workload().containers) {
     auto say = [&](const char* what, const Place& place) {
-      Finding& f = scope.add(&c, place, std::string(what) + " is a template or variable: not judged");
+      Finding& f =
+          scope.add(&c, place, std::string(what) + " is a template or variable: not judged");
       f.remedy = no_remedy("a value is filled in later");
     };
     if (c.image.unknown) say("the image", c.image.place);
@@ -379,8 +400,9 @@ void check_build_steps(Scope& scope) {
                     text.find("| bash") != text.npos || text.find("|sh") != text.npos ||
                     text.find("|bash") != text.npos;
       if (!remote) continue;
-      Finding& f = scope.add(&c, step.place, "the build runs or adds what a web server sends, "
-                                             "unchecked");
+      Finding& f = scope.add(&c, step.place,
+                             "the build runs or adds what a web server sends, "
+                             "unchecked");
       f.remedy = no_remedy("pin it by digest (ADD --checksum=) or check its signature");
     }
   }

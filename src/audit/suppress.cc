@@ -50,9 +50,8 @@ std::vector<Suppression> read_comments(const SourceFile& file, const LineIndex& 
                base::trim(lines.line(suppression.line)).substr(0, 1) == "#");
     }
     size_t dashes = text.find("--");
-    suppression.reason = dashes == std::string_view::npos
-                             ? ""
-                             : std::string(base::trim(text.substr(dashes + 2)));
+    suppression.reason =
+        dashes == std::string_view::npos ? "" : std::string(base::trim(text.substr(dashes + 2)));
     std::string names(text.substr(0, dashes));
     std::replace(names.begin(), names.end(), ',', ' ');
     for (const std::string& name : shell_words(names)) {
@@ -64,9 +63,10 @@ std::vector<Suppression> read_comments(const SourceFile& file, const LineIndex& 
       }
     }
     if (suppression.reason.empty()) {
-      findings->push_back(bad("a suppression without a reason: write '# pare: ignore PARE007 -- "
-                              "why'",
-                              index, at));
+      findings->push_back(
+          bad("a suppression without a reason: write '# pare: ignore PARE007 -- "
+              "why'",
+              index, at));
     } else {
       result.push_back(std::move(suppression));
     }
@@ -82,12 +82,13 @@ void suppress(Finding* f, const std::string& reason) {
 
 // The findings of a container (or workload) whose own first line the comment speaks of.
 void apply_comment(const Suppression& s, const FileModel& model, const LineIndex& lines,
-                   std::vector<Finding>* findings) {
+                   size_t index, std::vector<Finding>* findings) {
   auto at_line = [&](const Place& place) {
     return place.span.end != 0 && lines.at(place.span.begin).line == s.line;
   };
   for (Finding& f : *findings) {
-    if (std::find(s.rules.begin(), s.rules.end(), f.rule) == s.rules.end()) continue;
+    bool other = f.file != index;  // it points into a Service's or policy's own file
+    if (other || std::find(s.rules.begin(), s.rules.end(), f.rule) == s.rules.end()) continue;
     bool here = lines.at(f.span.begin).line == s.line;
     for (const Workload& w : model.workloads) {
       if (w.name != f.workload || w.document != f.document || here) continue;
@@ -106,9 +107,9 @@ void apply_annotations(const Workload& w, size_t index, std::vector<Finding>* fi
     std::string container = dot == std::string::npos ? "" : target.substr(dot + 1);
     const Rule* rule = find_rule(target.substr(0, dot));
     if (rule == nullptr || base::trim(reason).empty()) {
-      findings->push_back(bad("annotation " + key + (rule == nullptr ? ": no such rule of pare"
-                                                                     : " gives no reason"),
-                              index, w.place.span.begin));
+      findings->push_back(bad(
+          "annotation " + key + (rule == nullptr ? ": no such rule of pare" : " gives no reason"),
+          index, w.place.span.begin));
       continue;
     }
     for (Finding& f : *findings) {
@@ -125,7 +126,7 @@ void apply_suppressions(const SourceFile& file, const FileModel& model, size_t i
   if (file.bytes.find(kComment) != std::string::npos) {
     LineIndex lines(file.bytes);
     for (const Suppression& s : read_comments(file, lines, index, findings)) {
-      apply_comment(s, model, lines, findings);
+      apply_comment(s, model, lines, index, findings);
     }
   }
   for (const Workload& w : model.workloads) {

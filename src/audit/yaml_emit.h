@@ -10,8 +10,8 @@
 namespace pare::audit {
 
 struct EmitStyle {
-  size_t map = 2;    // a mapping below its key
-  size_t list = 2;   // a list's dashes below its key
+  size_t map = 2;   // a mapping below its key
+  size_t list = 2;  // a list's dashes below its key
   std::string eol = "\n";
 };
 

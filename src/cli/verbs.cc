@@ -18,6 +18,8 @@ const std::vector<Verb>& verb_table() {
       {"prove", "find the least privilege a container needs, by running it without", set_up_prove},
       {"observe", "run it once under the recorder: evidence only", set_up_observe},
       {"emit", "write a proof down for a platform", set_up_emit},
+      {"audit", "what files ask for, and the fix", set_up_audit},
+      {"explain", "what a rule of audit means", set_up_explain},
       {"doctor", "say what this host can and cannot do", set_up_doctor},
       {"clean", "remove whatever a killed pare left behind", set_up_clean},
   };

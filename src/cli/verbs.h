@@ -26,6 +26,8 @@ const std::vector<Verb>& verb_table();
 Action set_up_prove(CLI::App& app);
 Action set_up_observe(CLI::App& app);
 Action set_up_emit(CLI::App& app);
+Action set_up_audit(CLI::App& app);
+Action set_up_explain(CLI::App& app);
 Action set_up_doctor(CLI::App& app);
 Action set_up_clean(CLI::App& app);
 
