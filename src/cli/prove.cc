@@ -222,7 +222,8 @@ Result<int> prove_all(const ProveOptions& options) {
 Action set_up_prove(CLI::App& app) {
   auto options = std::make_shared<ProveOptions>();
   add_target_options(app, options->target);
-  app.add_option("--for", options->platforms, "kubernetes (default) | docker; repeatable");
+  app.add_option("--for", options->platforms, "kubernetes (default) | docker; repeatable")
+      ->allow_extra_args(false);
   app.add_option("--budget", options->budget, "at most so many trials (20) or so long (10m)");
   app.add_option("--repeat", options->repeat, "confirmations in a row (3)");
   app.add_flag("--plan", options->plan, "run the baseline alone and estimate starts and time");

@@ -153,21 +153,26 @@ void add_target_options(CLI::App& app, TargetOptions& options) {
                  "oci | docker (default: docker for a docker run line)");
   app.add_option("--runtime", options.runtime, "runc | crun, for the oci engine");
   app.add_option("--rootfs", options.rootfs, "root file system (never written)");
-  app.add_option("--volume", options.volumes, "HOST:PATH[:ro]; trials see an overlay of it");
-  app.add_option("--env", options.env, "NAME=VALUE, or NAME from the environment");
-  app.add_option("--env-file", options.env_files, "file of NAME=VALUE lines");
-  app.add_option("--secret", options.secrets, "NAME=FILE: a variable whose value is never shown");
   app.add_option("--user", options.user, "UID[:GID] or names of the image's passwd");
   app.add_option("--workdir", options.workdir, "working directory");
   app.add_option("--asked", options.asked,
                  "capabilities granted today: default | all | none | CAP,...");
-  app.add_option("--port", options.ports, "port that is published today");
-  app.add_option("--check", options.checks,
-                 "what 'it works' means: http://:8000/PATH;..., openai://:8000, exec:CMD, or a "
-                 "curl line");
   app.add_option("--network", options.network, "open | none: egress of the baseline");
   app.add_option("--netns", options.netns, "network namespace where egress is open (oci)");
   app.add_option("--ready-within", options.ready_within, "limit for the baseline's start (10m)");
+  // Repeatable: each takes one word, so that the target after it is not swallowed.
+  std::vector<CLI::Option*> repeatable = {
+      app.add_option("--volume", options.volumes, "HOST:PATH[:ro]; trials see an overlay of it"),
+      app.add_option("--env", options.env, "NAME=VALUE, or NAME from the environment"),
+      app.add_option("--env-file", options.env_files, "file of NAME=VALUE lines"),
+      app.add_option("--secret", options.secrets,
+                     "NAME=FILE: a variable whose value is never shown"),
+      app.add_option("--port", options.ports, "port that is published today"),
+      app.add_option("--check", options.checks,
+                     "what 'it works' means: http://:8000/PATH;..., openai://:8000, exec:CMD, or a "
+                     "curl line"),
+  };
+  for (CLI::Option* option : repeatable) option->allow_extra_args(false);
   app.add_option("target", options.words, "docker run ... | CMD ARGS (after --)");
 }
 
