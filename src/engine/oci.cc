@@ -217,6 +217,7 @@ Status OciEngine::sweep(const std::string& session) {
   if (session.size() < 8) {
     return fail(ErrorKind::kUsage, "'" + session + "' is too short for a session id to sweep");
   }
+  PARE_CHECK_OK(kill_runtime_processes(session));
   PARE_TRY(auto hierarchies, sys::cgroup_hierarchies());
   for (const sys::CgroupHierarchy& hierarchy : hierarchies) {
     for (const std::string& id : directories_with(hierarchy.mount + "/pare", session)) {
@@ -224,6 +225,7 @@ Status OciEngine::sweep(const std::string& session) {
       PARE_CHECK_OK(remove_oci_cgroup(cgroup));
     }
   }
+  remove_empty_parent();  // its owner may have died just before it would have
   PARE_CHECK_OK(sys::unmount_marked(session));
   for (const std::string& place : {places_.memory, places_.disk}) {
     for (const std::string& id : directories_with(place, session)) {

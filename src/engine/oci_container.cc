@@ -39,13 +39,18 @@ Result<sys::Cgroup> oci_cgroup(const std::string& id) {
   return sys::Cgroup::at(std::string(kParent) + "/" + id);
 }
 
+void remove_empty_parent() {
+  auto lock = lock_parent(LOCK_EX | LOCK_NB);
+  auto hierarchies = sys::cgroup_hierarchies();
+  if (!lock || !hierarchies) return;  // another container starts now; its end will remove it
+  for (const sys::CgroupHierarchy& hierarchy : *hierarchies) {
+    rmdir((hierarchy.mount + kParent).c_str());  // refused while it has children
+  }
+}
+
 Status remove_oci_cgroup(const sys::Cgroup& cgroup) {
   PARE_CHECK_OK(cgroup.remove(kRemovalLimit));
-  auto lock = lock_parent(LOCK_EX | LOCK_NB);
-  if (!lock) return {};  // another container starts now, and its end will remove it
-  for (const std::string& directory : cgroup.directories()) {
-    rmdir(directory.substr(0, directory.rfind('/')).c_str());  // refused while it has children
-  }
+  remove_empty_parent();
   return {};
 }
 
@@ -73,6 +78,7 @@ Status OciContainer::launch() {
     PARE_TRY(init_, sys::ChildProcess::adopt(launch.pid));
     return {};
   }
+  PARE_CHECK_OK(kill_runtime_processes("/" + options_.id + "/"));
   PARE_CHECK_OK(kill_all());
   if (launch.timed_out) {
     return fail(ErrorKind::kHost, runtime_.name() + " did not start the container within " +

@@ -17,8 +17,9 @@ namespace pare::engine {
 
 // The cgroup of a container, below /pare in every hierarchy.
 Result<sys::Cgroup> oci_cgroup(const std::string& id);
-// Kills what runs in it, removes it, and removes /pare too where it is empty then.
+// Kills what runs in it and removes it, and /pare where that is empty then.
 Status remove_oci_cgroup(const sys::Cgroup& cgroup);
+void remove_empty_parent();
 
 class OciContainer : public Container {
  public:

@@ -172,6 +172,39 @@ TEST_F(OciTest, ASweepTakesWhatAKilledOwnerLeft) {
   EXPECT_FALSE(engine_->sweep("pare"));  // too short to be a session
 }
 
+TEST_F(OciTest, WhereverItsOwnerIsKilledASweepLeavesNothing) {
+  std::string state = dir_ + "/state";
+  for (int delay_ms = 0; delay_ms < 80; delay_ms += 8) {
+    SCOPED_TRACE(delay_ms);
+    pid_t owner = fork();
+    if (owner == 0) {
+      auto session = sys::Session::open(state);
+      auto engine = make_oci({"runc", session->directory() + "/oci"});
+      for (int i = 0;; ++i) {
+        CreateOptions options;
+        options.id = "pare-" + session->id() + "-" + std::to_string(i);
+        auto container = (*engine)->create(shell("sleep 600"), policy_, platform_, options);
+        if (!container || !(*container)->start()) _exit(1);
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
+    kill(owner, SIGKILL);
+    int status = 0;
+    waitpid(owner, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status));
+    auto dead = sys::dead_sessions(state);
+    ASSERT_TRUE(dead) << dead.error().message;
+    for (sys::Session& session : *dead) {
+      auto swept = engine_->sweep(session.id());
+      ASSERT_TRUE(swept) << swept.error().message;
+      ASSERT_TRUE(session.remove());
+      EXPECT_FALSE(sys::Cgroup::find(session.id()));
+    }
+    EXPECT_TRUE(sys::dead_sessions(state)->empty());
+    EXPECT_EQ(sys::mounts_below(dir_)->size(), 1U) << "more than this test's own tmpfs";
+  }
+}
+
 TEST_F(OciTest, WhatATargetLacksIsSaidOnceAndClearly) {
   target::Target good = shell("true");
   auto why = [&](target::Target target) {

@@ -1,8 +1,12 @@
 #include "engine/oci_runtime.h"
 
+#include <dirent.h>
+#include <signal.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <memory>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -78,7 +82,42 @@ constexpr std::array<OwnFailure, 8> kOwnFailures = {{
 constexpr std::array<std::string_view, 3> kFilterFailures = {
     "operation not permitted", "function not implemented", "already dead"};
 
+bool is_runtime_process(const std::string& pid, const std::string& marker) {
+  // runc run, crun run: --root holds the marker. runc init: only its environment does.
+  std::string arguments = base::read_file("/proc/" + pid + "/cmdline").value_or("");
+  std::string argv0 = arguments.c_str();
+  argv0.erase(0, argv0.rfind('/') + 1);
+  bool named = std::find(kRuntimes.begin(), kRuntimes.end(), argv0) != kRuntimes.end();
+  if (named && contains(arguments, marker)) return true;
+  std::string environment = base::read_file("/proc/" + pid + "/environ").value_or("");
+  for (const std::string& variable : base::split(environment, '\0')) {
+    if (base::starts_with(variable, "_LIBCONTAINER_STATEDIR=") && contains(variable, marker)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
+
+Status kill_runtime_processes(const std::string& marker) {
+  sys::Deadline deadline(std::chrono::seconds(10));
+  while (true) {
+    std::unique_ptr<DIR, int (*)(DIR*)> proc(opendir("/proc"), closedir);
+    pid_t left = 0;
+    while (const dirent* entry = proc ? readdir(proc.get()) : nullptr) {
+      auto pid = base::parse_u64(entry->d_name);
+      if (!pid || !is_runtime_process(entry->d_name, marker)) continue;
+      left = static_cast<pid_t>(*pid);
+      kill(left, SIGKILL);
+    }
+    if (left == 0) return {};
+    if (!deadline.sleep(std::chrono::milliseconds(1))) {
+      return fail(ErrorKind::kHost, "the container runtime's process " + std::to_string(left) +
+                                        " does not die on SIGKILL");
+    }
+  }
+}
 
 std::optional<int> own_failure(const std::string& message, bool under_seccomp) {
   for (const OwnFailure& row : kOwnFailures) {

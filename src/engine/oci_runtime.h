@@ -15,6 +15,12 @@ namespace pare::engine {
 // program was not found, 126 where it could not be run. Anything else is the host's failure.
 std::optional<int> own_failure(const std::string& message, bool under_seccomp);
 
+// SIGKILL for the runtime's own processes that carry `marker` (a session's id, or "/ID/" of one
+// container) in their arguments or state directory, until none is left: between their start and the
+// container's cgroup nothing else names them, and runc still mounts (nsexec.c and cloned_binary.c
+// of 1.1).
+Status kill_runtime_processes(const std::string& marker);
+
 class OciRuntime {
  public:
   // `name` is runc or crun (kUsage); kHost when it is not installed or cannot work on this host.
