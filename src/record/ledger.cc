@@ -219,6 +219,10 @@ void Ledger::take_call(const View& view) {
 
 void Ledger::take_capability(const View& view) {
   const pare_record& r = view.record;
+  const bool advisory = r.capability == kSysAdmin && is_overcommit_site(r.nr, r.args);
+  // Each allocation asks whether it may use the administrator's reserve; a no changes nothing
+  // (mm/util.c, __vm_enough_memory), so it is no act of the workload.
+  if (advisory && r.ret != 0) return;
   const CallRow* row = call_row(r.nr);
   const std::string call = r.nr == kNoCall ? "" : call_name(r.nr, false);
   std::string object;
@@ -230,7 +234,7 @@ void Ledger::take_capability(const View& view) {
                                      r.uid, r.ret == 0));
   if (use == nullptr) return;
   use->capability = r.capability;
-  use->advisory = r.capability == kSysAdmin && is_overcommit_site(r.nr, r.args);
+  use->advisory = advisory;
   use->use.syscall = call;
   use->use.object = object;
   use->use.exe = exe_of(view);
