@@ -6,8 +6,8 @@
 #include <filesystem>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/text.h"
+#include "cli/proof_file.h"
 #include "cli/verbs.h"
 
 namespace pare::cli {
@@ -16,22 +16,14 @@ namespace {
 
 struct EmitOptions {
   std::string proof, to, out;
-  bool unconfirmed = false;
+  emit::Options emit;
 };
 
-// A proof.json, or the directory that prove wrote.
-Result<verdict::Proof> read_proof(const std::string& path) {
-  std::string file = std::filesystem::is_directory(path) ? path + "/proof.json" : path;
-  PARE_TRY(std::string text, base::read_file(file));
-  PARE_TRY(base::Json json, base::parse_json(text, file));
-  return verdict::proof_from_json(json, file);
-}
-
 Result<int> emit_files(const EmitOptions& options) {
-  PARE_TRY(verdict::Proof proof, read_proof(options.proof));
-  emit::Options emit_options;
-  emit_options.unconfirmed = options.unconfirmed;
-  PARE_TRY(std::vector<emit::File> files, emit::emit(proof, options.to, emit_options));
+  PARE_TRY(ProofFile proof, read_proof(options.proof));
+  emit::Options emit_options = options.emit;
+  emit_options.proof_digest = proof.digest;
+  PARE_TRY(std::vector<emit::File> files, emit::emit(proof.proof, options.to, emit_options));
   if (options.out.empty()) {
     // One file is ready for a pipe; several are told apart by their names.
     for (const emit::File& file : files) {
@@ -59,8 +51,14 @@ Action set_up_emit(CLI::App& app) {
       ->required();
   app.add_option("--to", options->to, base::join(names, " | "))->required();
   app.add_option("-o,--out", options->out, "directory to write into (default: stdout)");
-  app.add_flag("--unconfirmed", options->unconfirmed,
+  app.add_flag("--unconfirmed", options->emit.unconfirmed,
                "emit a proof that is not confirmed, and write that into every file");
+  app.add_flag("--localhost-seccomp", options->emit.localhost_seccomp,
+               "kubernetes: name the proved list of calls (a file on the node) as the profile");
+  app.add_option("--runtime-class", options->emit.runtime_class, "kubernetes: runtimeClassName");
+  app.add_flag_callback(
+      "--no-host-users", [options] { options->emit.host_users = false; },
+      "kubernetes: hostUsers: false (1.30 and later)");
   return [options] { return emit_files(*options); };
 }
 

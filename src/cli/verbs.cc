@@ -20,6 +20,8 @@ const std::vector<Verb>& verb_table() {
       {"emit", "write a proof down for a platform", set_up_emit},
       {"audit", "what files ask for, and the fix", set_up_audit},
       {"explain", "what a rule of audit means", set_up_explain},
+      {"report", "a proof for people: HTML or Markdown", set_up_report},
+      {"diff", "what changed from one proof to the next", set_up_diff},
       {"doctor", "say what this host can and cannot do", set_up_doctor},
       {"clean", "remove whatever a killed pare left behind", set_up_clean},
   };

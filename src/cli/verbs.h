@@ -28,6 +28,8 @@ Action set_up_observe(CLI::App& app);
 Action set_up_emit(CLI::App& app);
 Action set_up_audit(CLI::App& app);
 Action set_up_explain(CLI::App& app);
+Action set_up_report(CLI::App& app);
+Action set_up_diff(CLI::App& app);
 Action set_up_doctor(CLI::App& app);
 Action set_up_clean(CLI::App& app);
 
