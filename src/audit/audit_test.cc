@@ -357,13 +357,20 @@ TEST(Audit, EveryFixtureIsJudgedOrNamedAndFixedOnce) {
   Audit audit = audit_files(files, {});
   for (size_t i = 0; i < audit.files.size(); ++i) {
     const FileModel& model = *audit.models[i];
-    EXPECT_TRUE(model.unread.empty()) << audit.files[i]->name << ": " << model.unread.front().why;
-    EXPECT_FALSE(model.notes.empty()) << audit.files[i]->name;
+    // Five files are Helm templates: named as such, not judged.
+    for (const Unread& unread : model.unread) {
+      EXPECT_NE(unread.why.find("a template"), std::string::npos)
+          << audit.files[i]->name << ": " << unread.why;
+    }
+    EXPECT_GT(model.notes.size() + model.unread.size(), 0u) << audit.files[i]->name;
     for (const Part& part : split_documents(audit.files[i]->bytes)) {
       if (model.kind != FileKind::kYaml) break;
       bool named = std::any_of(model.notes.begin(), model.notes.end(),
                                [&](const DocumentNote& n) { return n.document == part.index; });
-      EXPECT_TRUE(named) << audit.files[i]->name << " document " << part.index;
+      bool unread = std::any_of(model.unread.begin(), model.unread.end(), [&](const Unread& u) {
+        return u.offset >= part.span.begin && u.offset <= part.span.end;
+      });
+      EXPECT_TRUE(named || unread) << audit.files[i]->name << " document " << part.index;
     }
     FixedFile result = fix_file(audit, i, {});
     FixedFile again = fix_file(audit_text(audit.files[i]->name, result.text), 0, {});

@@ -31,6 +31,11 @@ class Planner {
   Planner(const YamlDocument& document, Dialect dialect) : doc_(document), dialect_(dialect) {}
 
   std::optional<Unread> take(const Operation& op) {
+    bool item = op.kind == Operation::kRemoveItem;
+    bool on_tree = op.kind != Operation::kReplace && op.kind != Operation::kAddDocument;
+    if (on_tree && (item ? op.item : op.map) >= doc_.nodes.size()) {
+      return Unread{0, "the place is not in this document"};
+    }
     switch (op.kind) {
       case Operation::kSet:
         return set(op, false);

@@ -44,6 +44,7 @@ Finding& Scope::add(const Container* container, const Place& place, std::string 
 }
 
 bool applies(const Rule& rule, const Workload& workload) {
+  if (workload.managed) return (rule.platforms & kOnManaged) != 0;
   switch (workload.platform) {
     case Platform::kKubernetes:
       return (rule.platforms & kOnKubernetes) != 0;

@@ -83,10 +83,12 @@ class Scope {
 using RuleFunction = void (*)(Scope& scope);
 
 constexpr unsigned kOnKubernetes = 1, kOnCompose = 2, kOnDockerRun = 4, kOnDockerfile = 8,
-                   kOnImage = 16;
+                   kOnImage = 16,
+                   kOnManaged = 32;  // an operator's resource: the Pod is not in the file
 constexpr unsigned kOnDocker = kOnCompose | kOnDockerRun;
 constexpr unsigned kOnRun = kOnKubernetes | kOnDocker;
 constexpr unsigned kOnAll = kOnRun | kOnDockerfile | kOnImage;
+constexpr unsigned kOnServer = kOnAll | kOnManaged;
 
 struct Rule {
   std::string_view id;    // "PARE001", never reused
