@@ -1,6 +1,7 @@
 #include "engine/docker_api.h"
 
 #include <curl/curl.h>
+#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -130,7 +131,7 @@ void DockerApi::take_version(const Json& version) {
     for (const Json& component : version["Components"]) {
       std::string name = text_of(component, "Name");
       std::string number = text_of(component, "Version");
-      if (name == "runc" || name == "crun") runtime = name + " " + number;
+      if (name == "runc" || name == "crun") runtime = fmt::format("{} {}", name, number);
       if (name == "Podman Engine") engine = "Podman " + number;
     }
   }

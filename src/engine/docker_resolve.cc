@@ -1,5 +1,7 @@
 #include "engine/docker_resolve.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -145,7 +147,7 @@ Status check_program(const Target& target, const ImageView& image) {
     where = "there";
   } else {
     for (const std::string& directory : base::split(search_path(target), ':')) {
-      if (!directory.empty()) candidates.push_back(directory + "/" + program);
+      if (!directory.empty()) candidates.push_back(fmt::format("{}/{}", directory, program));
     }
   }
   for (const std::string& candidate : candidates) {
