@@ -14,6 +14,7 @@
 
 #include "privilege/capability.h"
 #include "record/names.h"
+#include "record/uring.h"
 
 namespace pare::record {
 namespace {
@@ -63,11 +64,10 @@ bool Ledger::take(const void* data, size_t size) {
       cgroups_.emplace_back(c_string(view.request));
       break;
     case PARE_SETUP:
-      resolver_.adopt(static_cast<int>(r.pid));
-      break;
     case PARE_ENTRY:
-      entry_seen_ = true;
+      entry_seen_ |= r.kind == PARE_ENTRY;
       resolver_.adopt(static_cast<int>(r.pid));
+      traffic_.adopt(static_cast<int>(r.pid));
       break;
     case PARE_EXE:
       if (exes_.size() <= r.exe) exes_.resize(size_t{r.exe} + 1);
@@ -81,6 +81,12 @@ bool Ledger::take(const void* data, size_t size) {
       break;
     case PARE_CAPABILITY:
       take_capability(view);
+      break;
+    case PARE_DNS:
+      traffic_.add_dns(view.request, (r.flags & PARE_ANSWER) != 0);
+      break;
+    case PARE_URING:
+      take_uring(view);
       break;
     default:
       return false;
@@ -217,6 +223,27 @@ void Ledger::take_call(const View& view) {
   }
 }
 
+// The operation's result is not known when it is submitted: a change that failed looks like one
+// that was made.
+void Ledger::take_uring(const View& view) {
+  const pare_record& r = view.record;
+  const std::string name = uring_name(r.nr);
+  std::string object;
+  if ((r.flags & PARE_SOCKADDR) != 0)
+    object = object_address(view);
+  else if (!view.request.empty())
+    object = requested(view, false);
+  else if (name == "SOCKET")
+    object = describe_values(SYS_socket, r.args);
+  if (Operation* operation = find(operations_, name + "\n" + object)) {
+    operation->fact.opcode = name;
+    operation->fact.object = object;
+    add_to(operation->tally, view);
+  }
+  const std::vector<std::string> ops = uring_file_ops(r.nr, r.args[5]);
+  if (!ops.empty() && !object.empty()) take_file(view, object, ops);
+}
+
 void Ledger::take_capability(const View& view) {
   const pare_record& r = view.record;
   const bool advisory = r.capability == kSysAdmin && is_overcommit_site(r.nr, r.args);
@@ -226,7 +253,7 @@ void Ledger::take_capability(const View& view) {
   const CallRow* row = call_row(r.nr);
   const std::string call = r.nr == kNoCall ? "" : call_name(r.nr, false);
   std::string object;
-  if (row == nullptr || row->shape.kind == PARE_SHAPE_VALUES)
+  if (row == nullptr || row->shape.kind > PARE_SHAPE_ADDRESS)
     object = describe_values(r.nr, r.args);
   else
     object = row->shape.kind == PARE_SHAPE_ADDRESS ? object_address(view) : object_path(view, *row);
@@ -282,6 +309,11 @@ void Ledger::fill(evidence::Evidence& evidence) {
     exec.fact.count = total(exec.tally);
     evidence.execs.push_back(std::move(exec.fact));
   }
+  for (auto& [name, operation] : operations_) {
+    operation.fact.count = total(operation.tally);
+    evidence.io_uring.push_back(std::move(operation.fact));
+  }
+  traffic_.fill(evidence, id);
 }
 
 }  // namespace pare::record

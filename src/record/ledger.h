@@ -12,6 +12,7 @@
 #include "evidence/evidence.h"
 #include "record/calls.h"
 #include "record/paths.h"
+#include "record/traffic.h"
 #include "record/wire.h"
 
 namespace pare::record {
@@ -26,7 +27,11 @@ class Ledger {
 
   bool entry_seen() const { return entry_seen_; }
   uint64_t dropped() const { return dropped_; }  // facts beyond what is kept
-  const std::vector<std::string>& cgroups() const { return cgroups_; }
+  const std::vector<std::string>& cgroups() const {
+    return cgroups_;
+  }  // paths, the first is the container's
+  Traffic& traffic() { return traffic_; }
+  std::optional<uint64_t> shm_bytes() { return resolver_.used_bytes("/dev/shm"); }
 
   // Moves the facts out, sorted and numbered "e1"...
   void fill(evidence::Evidence& evidence);
@@ -50,6 +55,10 @@ class Ledger {
     evidence::CapabilityUse use;
     Tally tally;
   };
+  struct Operation {
+    evidence::IoUringFact fact;
+    Tally tally;
+  };
   struct Exec {
     evidence::ExecFact fact;
     Tally tally;
@@ -64,6 +73,7 @@ class Ledger {
   void take_call(const View& view);
   void take_capability(const View& view);
   void take_exec(const View& view, const std::string& path, int error);
+  void take_uring(const View& view);
   void take_file(const View& view, const std::string& path, const std::vector<std::string>& ops);
   std::string requested(const View& view, bool follow);
   std::string object_path(const View& view, const CallRow& row);
@@ -79,6 +89,8 @@ class Ledger {
   std::map<std::string, File> files_;
   std::map<std::string, Use> uses_;
   std::map<std::string, Exec> execs_;
+  std::map<std::string, Operation> operations_;
+  Traffic traffic_;
   std::unordered_map<uint64_t, uint64_t> counts_;
 };
 

@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <sched.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -84,11 +85,15 @@ int Resolver::root() {
   return root_.get();
 }
 
-std::optional<std::string> Resolver::existing(const std::string& path, bool follow) {
+UniqueFd Resolver::find(const std::string& path, bool follow) {
   open_how how = {};
   how.flags = O_PATH | O_CLOEXEC | (follow ? 0U : static_cast<unsigned>(O_NOFOLLOW));
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  UniqueFd fd(static_cast<int>(syscall(SYS_openat2, root(), path.c_str(), &how, sizeof(how))));
+  return UniqueFd(static_cast<int>(syscall(SYS_openat2, root(), path.c_str(), &how, sizeof(how))));
+}
+
+std::optional<std::string> Resolver::existing(const std::string& path, bool follow) {
+  UniqueFd fd = find(path, follow);
   if (!fd.valid()) return std::nullopt;
   // Read from outside the namespace the link gives the path from that namespace's root (d_path(9)).
   char text[PATH_MAX];
@@ -120,10 +125,7 @@ std::string Resolver::resolve(const std::string& path, bool follow) {
 std::optional<std::pair<uint32_t, uint32_t>> Resolver::owner(const std::string& path) {
   if (root() < 0) return std::nullopt;
   for (std::string at = path;;) {
-    open_how how = {};
-    how.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    UniqueFd fd(static_cast<int>(syscall(SYS_openat2, root(), at.c_str(), &how, sizeof(how))));
+    UniqueFd fd = find(at, false);
     struct stat status;
     if (fd.valid() && fstatat(fd.get(), "", &status, AT_EMPTY_PATH) == 0)
       return std::make_pair(status.st_uid, status.st_gid);
@@ -131,6 +133,14 @@ std::optional<std::pair<uint32_t, uint32_t>> Resolver::owner(const std::string& 
     at.resize(at.rfind('/'));
     if (at.empty()) at = "/";
   }
+}
+
+std::optional<uint64_t> Resolver::used_bytes(const std::string& path) {
+  if (root() < 0) return std::nullopt;
+  UniqueFd fd = find(path, true);
+  struct statfs status;
+  if (!fd.valid() || fstatfs(fd.get(), &status) != 0) return std::nullopt;
+  return (status.f_blocks - status.f_bfree) * static_cast<uint64_t>(status.f_bsize);
 }
 
 }  // namespace pare::record

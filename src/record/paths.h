@@ -37,8 +37,12 @@ class Resolver {
   // Owner of the path (not of what it links to), or of its nearest existing parent.
   std::optional<std::pair<uint32_t, uint32_t>> owner(const std::string& path);
 
+  // Bytes in use on the file system at `path`; nullopt without a namespace.
+  std::optional<uint64_t> used_bytes(const std::string& path);
+
  private:
   int root();
+  UniqueFd find(const std::string& path, bool follow);
   std::optional<std::string> existing(const std::string& path, bool follow);
 
   UniqueFd namespace_;

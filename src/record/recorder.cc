@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -15,20 +16,25 @@
 #include <cerrno>
 #include <map>
 #include <thread>
+#include <vector>
 
+#include "base/text.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
 #include "record/calls.h"
 #include "record/host.h"
 #include "record/ledger.h"
 #include "record/names.h"
+#include "record/peaks.h"
 #include "record/wire.h"
+#include "sys/cgroup.h"
 // After wire.h, whose types it names.
 #include "record/bpf/recorder.skel.h"
 
 namespace pare::record {
 namespace {
 
+constexpr int kSampleMs = 200;    // how often peaks are looked at
 constexpr size_t kMaxLeaf = 255;  // NAME_MAX
 
 constexpr const char* kLossNames[PARE_LOSSES] = {
@@ -45,11 +51,12 @@ constexpr uint64_t kI386 = uint64_t{1} << 32;
 
 using Skeleton = std::unique_ptr<recorder_bpf, void (*)(recorder_bpf*)>;
 
-// Calls visit(key, value) for each entry of a hash map of u64.
-template <typename F>
+// Calls visit(key, value) for each entry of a hash map.
+template <typename Key = uint64_t, typename Value = uint64_t, typename F>
 void for_each_entry(bpf_map* map, F&& visit) {
   const int fd = bpf_map__fd(map);
-  uint64_t key = 0, value = 0;
+  Key key = {};
+  Value value = {};
   for (void* last = nullptr; bpf_map_get_next_key(fd, last, &key) == 0; last = &key)
     if (bpf_map_lookup_elem(fd, &key, &value) == 0) visit(key, value);
 }
@@ -64,6 +71,13 @@ Status choose_capability_programs(recorder_bpf& skeleton, const std::string& hoo
   bpf_program__set_autoload(skeleton.progs.capable_kprobe, hook == "kprobe");
   bpf_program__set_autoload(skeleton.progs.capable_kretprobe, hook == "kprobe");
   return {};
+}
+
+void choose_uring_program(recorder_bpf& skeleton, const KernelTypes& types) {
+  const bool now = types.has_tracepoint("io_uring_submit_req");
+  bpf_program__set_autoload(skeleton.progs.uring_submit_req, now);
+  bpf_program__set_autoload(skeleton.progs.uring_submit_sqe,
+                            !now && types.has_tracepoint("io_uring_submit_sqe"));
 }
 
 class KernelRecorder final : public Recorder {
@@ -81,8 +95,10 @@ class KernelRecorder final : public Recorder {
   static int take(void* self, void* data, size_t size);
   void drain();
   void stop();
+  void watch_cgroup();
   CallCounts read_calls() const;
   void fill_syscalls(evidence::Evidence& evidence) const;
+  void read_traffic();
   void fill_loss(evidence::Evidence& evidence) const;
 
   Skeleton skeleton_;
@@ -90,9 +106,12 @@ class KernelRecorder final : public Recorder {
   std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_{nullptr, ring_buffer__free};
   UniqueFd wake_;
   std::thread thread_;
-  // The ledger belongs to thread_ until stop().
+  // These belong to thread_ until stop().
   Ledger ledger_;
-  uint64_t malformed_ = 0;
+  PeakSampler peaks_;
+  size_t watched_ = 0;  // cgroups
+  std::vector<std::unique_ptr<bpf_link, int (*)(bpf_link*)>> ingress_;
+  uint64_t malformed_ = 0, unattached_ = 0;
   CallCounts pull_;
   std::string ready_;
 };
@@ -100,6 +119,7 @@ class KernelRecorder final : public Recorder {
 int KernelRecorder::take(void* self, void* data, size_t size) {
   auto* recorder = static_cast<KernelRecorder*>(self);
   if (!recorder->ledger_.take(data, size)) ++recorder->malformed_;
+  if (recorder->watched_ < recorder->ledger_.cgroups().size()) recorder->watch_cgroup();
   return 0;
 }
 
@@ -113,11 +133,36 @@ Status KernelRecorder::start() {
   return {};
 }
 
+// DNS answers are taken where they reach the container's sockets. Cgroups below it inherit the
+// program.
+void KernelRecorder::watch_cgroup() {
+  const std::string path = ledger_.cgroups()[watched_++];
+  peaks_.watch(path);
+  auto hierarchies = sys::cgroup_hierarchies();
+  const std::string& first = ledger_.cgroups()[0];
+  if (!hierarchies || base::starts_with(path, first + "/")) return;
+  for (const auto& hierarchy : *hierarchies) {
+    if (!hierarchy.v2) continue;
+    UniqueFd fd(::open((hierarchy.mount + path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd.valid() && errno == ENOENT) continue;  // gone already
+    bpf_link* link = bpf_program__attach_cgroup(skeleton_->progs.on_ingress, fd.get());
+    if (link == nullptr)
+      ++unattached_;
+    else
+      ingress_.emplace_back(link, bpf_link__destroy);
+  }
+}
+
 void KernelRecorder::drain() {
   pollfd fds[] = {{ring_buffer__epoll_fd(ring_.get()), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+  auto next_sample = std::chrono::steady_clock::now();
   while ((fds[1].revents & POLLIN) == 0) {
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
+    if (poll(fds, 2, kSampleMs) < 0 && errno != EINTR) return;
     ring_buffer__consume(ring_.get());
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_sample) continue;
+    next_sample = now + std::chrono::milliseconds(kSampleMs);
+    peaks_.sample(ledger_.shm_bytes());
   }
 }
 
@@ -130,6 +175,8 @@ void KernelRecorder::stop() {
   eventfd_write(wake_.get(), 1);
   thread_.join();
   ring_buffer__consume(ring_.get());
+  ingress_.clear();
+  peaks_.sample(ledger_.shm_bytes());
 }
 
 Status KernelRecorder::arm(const std::string& cgroup_leaf) {
@@ -185,6 +232,15 @@ void KernelRecorder::fill_syscalls(evidence::Evidence& evidence) const {
       evidence.runtime_syscalls.push_back(call_name(static_cast<uint32_t>(nr), false));
 }
 
+void KernelRecorder::read_traffic() {
+  Traffic& traffic = ledger_.traffic();
+  for_each_entry<pare_flow_key, pare_flow>(
+      skeleton_->maps.flows,
+      [&](const auto& key, const auto& flow) { traffic.add_flow(key, flow); });
+  for_each_entry<pare_listener_key, uint64_t>(
+      skeleton_->maps.listeners, [&](const auto& key, uint64_t) { traffic.add_listener(key); });
+}
+
 void KernelRecorder::fill_loss(evidence::Evidence& evidence) const {
   evidence::Loss& loss = evidence.loss;
   auto add = [&loss](const std::string& name, uint64_t n) {
@@ -195,6 +251,7 @@ void KernelRecorder::fill_loss(evidence::Evidence& evidence) const {
   for (int i = 0; i < PARE_LOSSES; ++i) add(kLossNames[i], skeleton_->bss->lost[i]);
   add("facts", ledger_.dropped());
   add("malformed records", malformed_);
+  add("DNS answers", unattached_);
   // A program that the kernel did not run because it was already running on that CPU.
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, skeleton_->obj) {
@@ -217,17 +274,20 @@ Result<evidence::Evidence> KernelRecorder::finish() {
       ledger_.entry_seen() ? evidence::Coverage::kEntry : evidence::Coverage::kAttached;
   evidence.capability_hook = hook_;
   evidence.ready = ready_;
+  evidence.peaks = peaks_.peaks();
   fill_syscalls(evidence);
+  read_traffic();
   ledger_.fill(evidence);
   fill_loss(evidence);
   return evidence;
 }
 
-Result<Skeleton> load(const Options& options, const std::string& hook) {
+Result<Skeleton> load(const Options& options, const KernelTypes& types, const std::string& hook) {
   libbpf_set_print(nullptr);
   Skeleton skeleton(recorder_bpf__open(), recorder_bpf__destroy);
   if (!skeleton) return fail_errno("cannot open the recorder's programs", errno);
   PARE_CHECK_OK(choose_capability_programs(*skeleton, hook));
+  choose_uring_program(*skeleton, types);
   if (int error = bpf_map__set_max_entries(skeleton->maps.ring, options.ring_bytes); error != 0)
     return fail_errno("the ring must be a power of two of bytes, at least a page", -error);
   fill_shapes(skeleton->rodata->shapes);
@@ -253,7 +313,7 @@ Result<std::unique_ptr<Recorder>> Recorder::open(const Options& options) {
     return fail(ErrorKind::kHost, "recording needs root: run pare with sudo, or use --no-record");
   PARE_TRY(KernelTypes types, KernelTypes::read());
   const std::string hook = capability_hook(types);
-  PARE_TRY(Skeleton skeleton, load(options, hook));
+  PARE_TRY(Skeleton skeleton, load(options, types, hook));
   auto recorder = std::make_unique<KernelRecorder>(std::move(skeleton), hook);
   PARE_CHECK_OK(recorder->start());
   return std::unique_ptr<Recorder>(std::move(recorder));

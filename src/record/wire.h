@@ -31,6 +31,8 @@ enum pare_shape_kind {
   PARE_SHAPE_LOOK,     // only looks: a fact when it was refused
   PARE_SHAPE_EXEC,     // a fact when it failed; success is seen at sched_process_exec
   PARE_SHAPE_ADDRESS,  // a socket address at `path`, its length at the next argument
+  PARE_SHAPE_SEND,     // a fact when it could not leave; a struct msghdr, or PARE_TO
+  PARE_SHAPE_LISTEN,   // the socket at `fd` listens
   PARE_SHAPE_VALUES,   // nothing at exit; the arguments in `values` tell what it was about
 };
 
@@ -39,6 +41,7 @@ enum pare_shape_flag {
   PARE_OPEN_HOW = 2,    // `flags` points to struct open_how
   PARE_OPEN_MAKES = 4,  // creat(2): no flags argument
   PARE_LISTENS = 8,     // bind(2): success is worth a fact
+  PARE_TO = 16,         // sendto(2)
 };
 
 struct pare_shape {
@@ -76,6 +79,7 @@ enum pare_record_flag {
   PARE_UNCOUNTED = 32,  // the table of counts was full: this record counts for itself
   PARE_SECOND = 64,     // about the call's second path
   PARE_SOCKADDR = 128,  // the request is a struct sockaddr
+  PARE_ANSWER = 256,    // a DNS message that was received
 };
 
 // A record in the ring. After it: `request` bytes as the caller gave them (NUL-terminated where a
@@ -98,6 +102,43 @@ struct pare_record {
   __u16 pad[3];
 };
 PARE_WIRE_ASSERT(sizeof(struct pare_record) == 96, "pare_record");
+
+enum pare_outcome {
+  PARE_CONNECTED = 0,
+  PARE_REFUSED,
+  PARE_UNREACHABLE,
+  PARE_TIMED_OUT,
+  PARE_DENIED,  // EPERM, EACCES
+  PARE_SENT,    // a packet that is no connection's left towards it
+  PARE_OUTCOMES,
+};
+
+// Where traffic went. IPv4 addresses are kept as IPv6 ones, ::ffff:a.b.c.d.
+struct pare_flow_key {
+  __u8 address[16];
+  __u16 port;     // host order
+  __u8 protocol;  // IPPROTO_*
+  __u8 serve;     // after readiness
+  __u8 packet;    // through a packet socket
+  __u8 pad[3];
+};
+PARE_WIRE_ASSERT(sizeof(struct pare_flow_key) == 24, "pare_flow_key");
+
+struct pare_flow {
+  __u64 attempts;
+  __u64 outcomes[PARE_OUTCOMES];
+  __u64 first_ns, last_ns;  // CLOCK_MONOTONIC
+};
+PARE_WIRE_ASSERT(sizeof(struct pare_flow) == 72, "pare_flow");
+
+struct pare_listener_key {
+  __u8 address[16];
+  __u16 port;
+  __u8 protocol;
+  __u8 v6;  // an IPv6 socket, whose :: may mean IPv4 as well
+  __u8 pad[4];
+};
+PARE_WIRE_ASSERT(sizeof(struct pare_listener_key) == 24, "pare_listener_key");
 
 // What was not recorded, by reason.
 enum pare_loss {

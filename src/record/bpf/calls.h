@@ -2,11 +2,9 @@
 #ifndef PARE_RECORD_BPF_CALLS_H_
 #define PARE_RECORD_BPF_CALLS_H_
 
-#include "record/bpf/scope.h"
+#include "record/bpf/net.h"
 
-#define EPERM 1
 #define ENOENT 2
-#define EACCES 13
 #define ENOSPC 28
 #define EROFS 30
 #define EDQUOT 122
@@ -121,6 +119,42 @@ static __always_inline void exit_open(struct task_state* state, struct pt_regs* 
   send_fact(flags & (O_ACCMODE | O_CREAT | O_TRUNC));
 }
 
+// IP sockets. True: the address is a unix socket's, and its path may be a fact.
+static __always_inline bool exit_network(struct task_state* state, struct pt_regs* regs, __u8 kind,
+                                         const volatile struct pare_shape* shape, long ret) {
+  int fd = regs->di;
+  __u64 address = regs->si;
+  if (kind == PARE_SHAPE_LISTEN) {
+    struct sock* sk = ret == 0 ? sock_of(fd) : 0;
+    if (sk && BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX) add_listener(sk);
+    return false;
+  }
+  if (kind == PARE_SHAPE_SEND) {
+    if (ret >= 0) return false;
+    if (shape->how & PARE_TO)
+      address = regs->r8;
+    else if (bpf_probe_read_user(&address, sizeof(address), (void*)address))  // msg_name
+      return false;
+    failed_attempt(fd, address, ret, false);
+    return false;
+  }
+  struct {
+    __u16 family;
+    __be16 port;
+  } to = {};
+  bpf_probe_read_user(&to, sizeof(to), (void*)address);
+  if (to.family == AF_UNIX) return true;
+  if (shape->how & PARE_LISTENS) {
+    // A datagram socket receives as soon as it has a port that it asked for.
+    struct sock* sk = ret == 0 && to.port ? sock_of(fd) : 0;
+    if (sk && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_UDP) add_listener(sk);
+    return false;
+  }
+  if (ret < 0 && !state->began) failed_attempt(fd, address, ret, true);
+  state->began = 0;
+  return false;
+}
+
 __attribute__((noinline)) int on_exit_of(__u64 number, __s64 ret) {
   struct task_struct* task = bpf_get_current_task_btf();
   struct task_state* state = state_of(task);
@@ -133,6 +167,7 @@ __attribute__((noinline)) int on_exit_of(__u64 number, __s64 ret) {
     exit_open(state, regs, nr, ret, shape);
     return 0;
   }
+  if (kind >= PARE_SHAPE_ADDRESS && !exit_network(state, regs, kind, shape, ret)) return 0;
   bool wanted = is_refusal(ret);
   if (kind == PARE_SHAPE_CHANGE)
     wanted |= ret >= 0 || ret == -ENOSPC || ret == -EDQUOT ||

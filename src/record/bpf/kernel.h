@@ -130,6 +130,82 @@ struct task_struct {
   struct mm_struct* mm;
   struct seccomp seccomp;
 } CORE;
+
+struct in6_addr_bytes {
+  __u8 bytes[16];
+};
+struct in6_addr;
+struct sock_common {
+  __be32 skc_daddr;
+  __be32 skc_rcv_saddr;
+  __be16 skc_dport;
+  __u16 skc_num;
+  unsigned short skc_family;
+  struct in6_addr_bytes skc_v6_daddr;
+  struct in6_addr_bytes skc_v6_rcv_saddr;
+} CORE;
+struct sock_cgroup_data {
+  struct cgroup* cgroup;  // since Linux 5.15 (8520e224f547)
+} CORE;
+struct sock {
+  struct sock_common __sk_common;
+  int sk_err;
+  __u16 sk_type;
+  __u16 sk_protocol;
+  struct sock_cgroup_data sk_cgrp_data;
+} CORE;
+struct socket {
+  struct sock* sk;
+} CORE;
+struct sk_buff {
+  struct sock* sk;
+  unsigned char* head;
+  __u16 network_header;
+  __be16 protocol;
+} CORE;
+
+// io_uring: a request begins with its operation's own structure (io_uring/*.c).
+struct filename {
+  const char* name;
+} CORE;
+struct io_kiocb {
+  __u8 opcode;
+} CORE;
+struct io_open {
+  int dfd;
+  struct filename* filename;
+  struct {
+    __u64 flags;
+  } how;
+} CORE;
+struct io_unlink {
+  int dfd;
+  struct filename* filename;
+} CORE;
+struct io_mkdir {
+  int dfd;
+  struct filename* filename;
+} CORE;
+struct io_statx {
+  int dfd;
+  struct filename* filename;
+} CORE;
+struct io_rename {
+  int new_dfd;
+  struct filename* newpath;
+} CORE;
+struct io_link {
+  int new_dfd;
+  struct filename* newpath;
+} CORE;
+struct io_connect {
+  void* addr;
+  int addr_len;
+} CORE;
+struct io_socket {
+  int domain, type, protocol;
+} CORE;
+
 struct linux_binprm {
   const char* filename;
   const char* interp;

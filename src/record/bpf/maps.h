@@ -47,6 +47,8 @@ struct task_state {
   __s32 filters;     // outsiders: seccomp filters at the time of the attach
   __s32 capability;  // kprobe pair: what cap_capable was asked
   __u64 cred;
+  __u32 began;  // a TCP connection began in the call in progress
+  __u32 pad;
 };
 
 struct {
@@ -98,6 +100,34 @@ struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 4 * 1024 * 1024);
 } ring SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __type(key, struct pare_flow_key);
+  __type(value, struct pare_flow);
+} flows SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 1024);
+  __type(key, struct pare_listener_key);
+  __type(value, __u64);
+} listeners SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);  // a connecting socket's address: where to
+  __uint(max_entries, 4096);
+  __type(key, __u64);
+  __type(value, struct pare_flow_key);
+} connecting SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);  // local port << 16 | id of a DNS question
+  __uint(max_entries, 1024);
+  __type(key, __u32);
+  __type(value, __u8);
+} questions SEC(".maps");
 
 // A record under construction. The text has room for one more name and for the digest's padding.
 struct scratch {

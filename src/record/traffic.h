@@ -1,0 +1,44 @@
+// Flows, listeners and DNS messages from the kernel -> egress, listener and DNS facts.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "evidence/evidence.h"
+#include "record/wire.h"
+#include "sys/netns.h"
+
+namespace pare::record {
+
+// "203.0.113.9", "2001:db8::1": an address as wire.h keeps it.
+std::string address_text(const uint8_t address[16]);
+
+class Traffic {
+ public:
+  // The network namespace of a process of the container: its own addresses are no egress.
+  void adopt(int pid);
+
+  void add_dns(std::string_view message, bool answer);
+  void add_flow(const pare_flow_key& key, const pare_flow& flow);
+  void add_listener(const pare_listener_key& key);
+
+  // Moves the facts out; ids continue after `id`.
+  void fill(evidence::Evidence& evidence, int& id);
+
+ private:
+  std::set<std::string> own_addresses() const;
+
+  std::optional<sys::NetNs> netns_;
+  std::map<std::pair<std::string, std::string>, uint64_t> questions_;  // name, type
+  std::map<std::string, std::string> names_;                           // by address
+  std::vector<std::pair<pare_flow_key, pare_flow>> flows_;
+  std::vector<pare_listener_key> listeners_;
+};
+
+}  // namespace pare::record
