@@ -20,7 +20,7 @@ namespace {
 struct Finding {
   std::string name;
   bool ok = false;
-  bool required = false;  // nothing runs without it
+  bool required = false;  // prove does not run without it, as it is called by default
   std::string text;       // what was found, or what is missing and the remedy
 };
 
@@ -31,9 +31,10 @@ Finding root() {
 
 Finding recorder() {
   record::Support support = record::probe();
-  return {"recorder", support.ok, false,
-          support.ok ? "eBPF works; capabilities through the " + support.capability_hook
-                     : support.missing + " (prove still works with --no-record)"};
+  return {"recorder", support.ok, true,
+          support.ok
+              ? "BTF is there and eBPF works; capabilities through the " + support.capability_hook
+              : support.missing + " (prove still works with --no-record)"};
 }
 
 Finding cgroups() {

@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <thread>
 
@@ -91,15 +92,20 @@ class Session {
       subject_.address = "127.0.0.1";
       return {};
     }
-    auto prepared = check::prepare_network(subject_);
-    if (!prepared && !alive()) return {};  // it ended meanwhile: the readiness check says so
-    if (!prepared) return prepared;
+    PARE_CHECK_OK(unless_ended(check::prepare_network(subject_)));
     bool closed = !start_.policy.egress_any && start_.options.netns.empty();
     if (!closed || start_.policy.refusal == privilege::Refusal::kUnreachable) return {};
-    auto set = check::set_refusal(subject_, start_.policy.refusal == privilege::Refusal::kDropped
-                                                ? check::Egress::kDropped
-                                                : check::Egress::kRefused);
-    return !set && !alive() ? Status{} : set;
+    return unless_ended(check::set_refusal(
+        subject_, start_.policy.refusal == privilege::Refusal::kDropped ? check::Egress::kDropped
+                                                                        : check::Egress::kRefused));
+  }
+
+  // A container that ended meanwhile is no error of ours: the readiness check says how it ended.
+  Status unless_ended(Status status) {
+    bool gone =
+        !status && (status.error().sys_errno == ENOENT || status.error().sys_errno == ESRCH);
+    if (gone) container_->wait(milliseconds(2'000));
+    return !status && !alive() ? Status{} : status;
   }
 
   bool alive() {
@@ -118,10 +124,29 @@ class Session {
              check::wait_ready(specs, subject_, start_.patience, [this] { return alive(); }));
     result_.ready = result_.readiness.pass;
     if (result_.ready) return recorder_ ? recorder_->mark_ready() : Status{};
-    std::string why = alive() ? result_.readiness.why : ended();
+    std::string why = alive() ? result_.readiness.why + unreachable_clause(specs) : ended();
     result_.checks.push_back({result_.readiness.name, false, why, false});
     result_.why = result_.readiness.name + ": " + why;
     return {};
+  }
+
+  // Why the port of the failed check did not answer, when that can be seen from its listeners.
+  std::string unreachable_clause(const std::vector<check::Spec>& specs) {
+    auto spec = std::find_if(specs.begin(), specs.end(), [&](const check::Spec& s) {
+      return s.name == result_.readiness.name && s.port != 0;
+    });
+    auto listeners = check::listeners(subject_);
+    if (spec == specs.end() || !listeners) return "";
+    const check::Listener* loopback = nullptr;
+    for (const check::Listener& listener : *listeners) {
+      if (listener.port != spec->port) continue;
+      if (!listener.loopback) return "";
+      loopback = &listener;
+    }
+    std::string port = std::to_string(spec->port);
+    if (loopback == nullptr) return "; nothing listens on port " + port;
+    return "; it listens on " + loopback->address + ":" + port +
+           " alone, where nothing outside the container reaches it";
   }
 
   std::string ended() { return exit_clause(result_.exit, start_.options.log_path); }
