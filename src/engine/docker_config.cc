@@ -75,7 +75,9 @@ std::string tmpfs_options(const Request& r, const privilege::Writable& writable)
   if (own != r.target.tmpfs_options.end()) return own->second;
   std::vector<std::string> options = {
       "rw", "nosuid", "nodev", writable.exec || r.platform.tmpfs_exec ? "exec" : "noexec",
-      // runc would take over the image's own mode, and with it root as the only one who may write.
+      // runc before 1.2 puts the mode of the image's own directory in the place of mode=, so the
+      // user also gets to be the owner.
+      "uid=" + std::to_string(r.policy.user.uid), "gid=" + std::to_string(r.policy.user.gid),
       "mode=1777"};
   if (uint64_t bytes = privilege::tmpfs_bytes(writable); bytes > 0) {
     options.push_back("size=" + std::to_string(bytes));

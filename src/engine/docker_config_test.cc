@@ -125,6 +125,7 @@ TEST(DockerConfig, TheNetworkIsTheTargetsOwnOnlyWhenOpen) {
 TEST(DockerConfig, MountsFollowThePolicy) {
   Target target = line("--tmpfs /own:size=1m,exec");
   Policy policy;
+  policy.user = {1000, 1001, {}};
   policy.writable = {{"/own"},
                      {"/tmp", "tmpfs", 40 << 20},
                      {"/lib", "tmpfs", 0, true},
@@ -135,8 +136,10 @@ TEST(DockerConfig, MountsFollowThePolicy) {
   options.volumes = {{"/host/m", "/m"}, {"/host/n", "/n"}, {"/host/o", "/o"}, {"", "/p"}};
   Json host = told(target, policy, options).value()["HostConfig"];
   EXPECT_EQ(host["Tmpfs"], (Json{{"/own", "size=1m,exec"},
-                                 {"/tmp", "rw,nosuid,nodev,noexec,mode=1777,size=83886080"},
-                                 {"/lib", "rw,nosuid,nodev,exec,mode=1777"}}));
+                                 {"/tmp",
+                                  "rw,nosuid,nodev,noexec,uid=1000,gid=1001,mode=1777,"
+                                  "size=83886080"},
+                                 {"/lib", "rw,nosuid,nodev,exec,uid=1000,gid=1001,mode=1777"}}));
   std::vector<std::string> mounts;
   for (const Json& m : host["Mounts"]) {
     mounts.push_back(m["Type"].get<std::string>() + " " + m.value("Source", "-") + " " +
