@@ -8,7 +8,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   std::string text(reinterpret_cast<const char*>(data + 1), size - 1);
   Audit audit = audit_files({{kNames[data[0] % 5], text}}, {});
-  static const Format kFormats[] = {Format::kText,   Format::kJson,   Format::kSarif,
+  static const Format kFormats[] = {Format::kText,  Format::kJson,   Format::kSarif,
                                     Format::kJunit, Format::kGithub, Format::kMarkdown};
   if (!audit.models[0]->unread.empty()) return 0;
   format_audit(audit, kFormats[data[0] / 5 % 6], {});

@@ -166,6 +166,8 @@ class Fixer {
       summary.file = file_;
       summary.document = w.document;
       summary.span = w.place.span;
+      summary.platform = w.platform;
+      summary.managed = w.managed;
       summary.kind = w.kind;
       summary.name = w.name;
       size_t slot = state.model->slots[i];

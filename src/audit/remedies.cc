@@ -73,6 +73,8 @@ void add_env(Scope& scope, const Container& c, const std::string& name, const st
 void add_environment(Scope& scope, const Container& c, std::vector<Operation>* out) {
   if (c.server == nullptr) return;
   std::map<std::string, std::string> wanted = c.server->environment;
+  // What is mounted below /root is found through HOME.
+  if (mount_below_root_home(c) != nullptr) wanted.erase("HOME");
   for (const target::ServerDirectory& dir : c.server->writable) {
     // A cache that is mounted stays where it is mounted.
     if (!dir.variable.empty() && mounted_at(c, dir.path) != nullptr)
@@ -334,6 +336,19 @@ Remedy remedy_read_only_root(Scope& scope, const Container& c) {
   remedy.breaks = "directories that this version of " + c.server->title +
                   " writes beside those that are known; models that were in the container's layer "
                   "are pulled into the mount";
+  return remedy;
+}
+
+Remedy remedy_own_network(Scope& scope, const Container& c, Remedy remedy) {
+  if (!c.ports.empty() || !remedy.why_not.empty()) return remedy;
+  uint16_t port = inference_port(c);
+  if (port == 0) {
+    return no_remedy("which ports it listens on is not known: pare prove finds out");
+  }
+  std::string number = std::to_string(port);
+  std::string published = "127.0.0.1:" + number + ":" + number;
+  remedy.operations.push_back(scope.compose() ? append_value(c.map, {"ports"}, published)
+                                              : add_option(scope, "--publish=" + published));
   return remedy;
 }
 

@@ -26,6 +26,9 @@ Remedy remedy_security_option(Scope& scope, const Container& c, const std::strin
 Remedy remedy_seccomp(Scope& scope, const Container& c, const Place& written);
 // readOnlyRootFilesystem with the mounts and variables that the server's family needs.
 Remedy remedy_read_only_root(Scope& scope, const Container& c);
+// `remedy` takes the host's network away; this publishes the endpoint on 127.0.0.1 with it, or says
+// why that is not known.
+Remedy remedy_own_network(Scope& scope, const Container& c, Remedy remedy);
 Remedy remedy_env(Scope& scope, const Container& c, const std::string& name,
                   const std::string& value);
 Remedy remedy_network_policy(Scope& scope, const Container& c);

@@ -71,6 +71,7 @@ class Scope {
 
   void set_rule(const Rule& rule) { rule_ = &rule; }
   Finding& add(const Container* container, const Place& place, std::string message);
+  Finding& last() { return out_->back(); }  // the one that was added last
 
  private:
   const Everything& all_;

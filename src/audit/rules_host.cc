@@ -79,8 +79,13 @@ void check_host_network(Scope& scope) {
   host_namespace(scope, scope.workload().host_network, "--network",
                  "shares the host's network: every port of the node, loopback services, and packet "
                  "capture with NET_RAW",
-                 "ports are then the Pod's own: publish the inference port; RDMA and host "
-                 "discovery");
+                 "ports are then its own: clients reach it through what is published; RDMA and "
+                 "host discovery");
+  const Workload& w = scope.workload();
+  if (!w.host_network.is(true) || !scope.docker() || w.containers.empty()) return;
+  const Container& c = w.containers[0];
+  // A network of its own needs the endpoint published, or nobody reaches the server.
+  scope.last().remedy = remedy_own_network(scope, c, std::move(scope.last().remedy));
 }
 
 void check_host_pid(Scope& scope) {

@@ -104,6 +104,23 @@ std::string place(const std::string& workload, const std::string& container) {
   return container.empty() || container == workload ? workload : workload + "/" + container;
 }
 
+// Off Kubernetes: held to Pod Security restricted where no rule that belongs to it is left.
+void tell_equivalent(const std::string& name, const audit::FixedFile& fixed,
+                     const audit::WorkloadSummary& w) {
+  std::vector<std::string> stops;
+  audit::LineIndex lines(fixed.text);
+  for (const audit::Finding& f : fixed.left) {
+    if (f.suppressed || f.rule->pss.empty() || f.workload != w.name || f.document != w.document) {
+      continue;
+    }
+    stops.push_back(fmt::format("{} at line {}", f.rule->id, lines.at(f.span.begin).line));
+  }
+  fmt::print(stderr, "{}: {} {}: {} after the fixes{}{}\n", name, w.kind, w.name,
+             stops.empty() ? "the equivalent of Pod Security restricted"
+                           : "not the equivalent of Pod Security restricted",
+             stops.empty() ? "" : "; what stops it: ", base::join(stops, ", "));
+}
+
 void tell_fixes(const std::string& name, const audit::FixedFile& fixed) {
   for (const audit::AppliedFix& fix : fixed.applied) {
     fmt::print(stderr, "{}: {} {}: {}{}\n", name, fix.rule->id, place(fix.workload, fix.container),
@@ -114,6 +131,7 @@ void tell_fixes(const std::string& name, const audit::FixedFile& fixed) {
                place(left.workload, left.container), left.why);
   }
   for (const audit::WorkloadSummary& w : fixed.workloads) {
+    if (w.pod_security.empty() && !w.managed) tell_equivalent(name, fixed, w);
     if (w.pod_security.empty()) continue;
     fmt::print(stderr, "{}: {} {}: Pod Security {} after the fixes{}\n", name, w.kind, w.name,
                w.pod_security,
