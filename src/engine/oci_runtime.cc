@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -82,37 +83,47 @@ constexpr std::array<OwnFailure, 8> kOwnFailures = {{
 constexpr std::array<std::string_view, 3> kFilterFailures = {
     "operation not permitted", "function not implemented", "already dead"};
 
-bool is_runtime_process(const std::string& pid, const std::string& marker) {
+enum class Belongs { kNo, kYes, kUnknown };
+
+Belongs belongs_to_runtime(const std::string& pid, const std::string& marker) {
   // runc run, crun run: --root holds the marker. runc init: only its environment does.
   std::string arguments = base::read_file("/proc/" + pid + "/cmdline").value_or("");
+  std::string environment = base::read_file("/proc/" + pid + "/environ").value_or("");
   std::string argv0 = arguments.c_str();
   argv0.erase(0, argv0.rfind('/') + 1);
   bool named = std::find(kRuntimes.begin(), kRuntimes.end(), argv0) != kRuntimes.end();
-  if (named && contains(arguments, marker)) return true;
-  std::string environment = base::read_file("/proc/" + pid + "/environ").value_or("");
+  if (named && contains(arguments, marker)) return Belongs::kYes;
   for (const std::string& variable : base::split(environment, '\0')) {
     if (base::starts_with(variable, "_LIBCONTAINER_STATEDIR=") && contains(variable, marker)) {
-      return true;
+      return Belongs::kYes;
     }
   }
-  return false;
+  // In the middle of execve(2) both are empty, while the program is known already; kernel threads
+  // and zombies have no program.
+  bool midway = arguments.empty() && environment.empty() &&
+                access(("/proc/" + pid + "/exe").c_str(), F_OK) == 0;
+  return midway ? Belongs::kUnknown : Belongs::kNo;
 }
 
 }  // namespace
 
 Status kill_runtime_processes(const std::string& marker) {
-  sys::Deadline deadline(std::chrono::seconds(10));
+  sys::Deadline deadline(std::chrono::seconds(10)), unknown_deadline(milliseconds(50));
   while (true) {
     std::unique_ptr<DIR, int (*)(DIR*)> proc(opendir("/proc"), closedir);
     pid_t left = 0;
+    bool unknown = false;
     while (const dirent* entry = proc ? readdir(proc.get()) : nullptr) {
       auto pid = base::parse_u64(entry->d_name);
-      if (!pid || !is_runtime_process(entry->d_name, marker)) continue;
+      Belongs belongs = pid ? belongs_to_runtime(entry->d_name, marker) : Belongs::kNo;
+      unknown = unknown || belongs == Belongs::kUnknown;
+      if (belongs != Belongs::kYes) continue;
       left = static_cast<pid_t>(*pid);
       kill(left, SIGKILL);
     }
-    if (left == 0) return {};
-    if (!deadline.sleep(std::chrono::milliseconds(1))) {
+    // A process may also have no arguments for good.
+    if (left == 0 && (!unknown || unknown_deadline.passed())) return {};
+    if (!deadline.sleep(milliseconds(1))) {
       return fail(ErrorKind::kHost, "the container runtime's process " + std::to_string(left) +
                                         " does not die on SIGKILL");
     }

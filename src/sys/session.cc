@@ -7,11 +7,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 
 #include "base/file.h"
+#include "base/text.h"
+#include "sys/deadline.h"
 #include "sys/mounts.h"
 #include "sys/rootfs.h"
 
@@ -58,6 +61,38 @@ std::vector<std::string> entries(const std::string& directory) {
   return names;
 }
 
+// Whether the process that wrote its number into a session's lock file still runs; zombies do not.
+bool owner_lives(int lock) {
+  char text[32] = {};
+  ssize_t n = pread(lock, text, sizeof text - 1, 0);
+  auto pid =
+      base::parse_u64(base::trim(std::string_view(text, n > 0 ? static_cast<size_t>(n) : 0)));
+  if (!pid) return false;
+  auto stat = base::read_file("/proc/" + std::to_string(*pid) + "/stat");
+  size_t state = stat ? stat->rfind(") ") : std::string::npos;
+  return state != std::string::npos && stat->at(state + 2) != 'Z';
+}
+
+// The lock's owner by number, for owner_lives.
+Status sign_lock(int lock, const std::string& directory) {
+  std::string owner = std::to_string(getpid()) + "\n";
+  if (ftruncate(lock, 0) == 0 &&
+      pwrite(lock, owner.data(), owner.size(), 0) == static_cast<ssize_t>(owner.size())) {
+    return {};
+  }
+  return fail_errno("cannot write " + directory + "/lock", errno);
+}
+
+// Takes the lock of a session whose owner is gone. A child that the owner forked, and that has not
+// yet reached execve(2), shares its lock for a moment and then dies with it.
+bool take_lock(int lock) {
+  Deadline deadline(std::chrono::seconds(2));
+  while (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    if (owner_lives(lock) || !deadline.sleep(std::chrono::milliseconds(1))) return false;
+  }
+  return true;
+}
+
 bool is_session_id(const std::string& name) {
   return name.size() == 12 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
@@ -79,6 +114,7 @@ Result<Session> Session::open(const std::string& root) {
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return fail_errno("cannot lock " + directory, errno);
   }
+  PARE_CHECK_OK(sign_lock(lock.get(), directory));
   return Session(std::move(id), std::move(directory), std::move(lock));
 }
 
@@ -106,7 +142,8 @@ Result<std::vector<Session>> dead_sessions(const std::string& root) {
     if (!is_session_id(id)) continue;
     std::string directory = root + "/" + id;
     PARE_TRY(UniqueFd lock, open_lock(directory + "/lock"));
-    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) continue;  // its owner lives
+    if (!take_lock(lock.get())) continue;
+    (void)sign_lock(lock.get(), directory);  // a full disk must not keep it from being swept
     dead.push_back(Session(id, directory, std::move(lock)));
   }
   return dead;

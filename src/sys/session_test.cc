@@ -95,6 +95,31 @@ TEST_F(SessionTest, AKilledOwnersSessionIsFoundOnceAndSwept) {
   EXPECT_TRUE(exists(alive->directory()));
 }
 
+TEST_F(SessionTest, AChildThatDiesWithTheOwnerDelaysTheSweepAlone) {
+  int fds[2];
+  ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
+  pid_t owner = fork();
+  if (owner == 0) {
+    auto session = Session::open(root_);
+    if (fork() == 0) {  // shares the lock and outlives the owner for a moment
+      [[maybe_unused]] ssize_t n = write(fds[1], "x", 1);
+      while (getppid() != 1) usleep(1000);
+      usleep(100'000);
+      _exit(0);
+    }
+    pause();
+  }
+  char ready = 0;
+  ASSERT_EQ(read(fds[0], &ready, 1), 1);
+  kill(owner, SIGKILL);
+  waitpid(owner, nullptr, 0);
+  auto dead = dead_sessions(root_);
+  ASSERT_TRUE(dead);
+  EXPECT_EQ(dead->size(), 1U);
+  close(fds[0]);
+  close(fds[1]);
+}
+
 TEST_F(SessionTest, ADirectoryWhoseOwnerDiedBeforeItsLockIsDeadToo) {
   ASSERT_TRUE(base::make_directories(root_ + "/0123456789ab"));
   ASSERT_TRUE(base::make_directories(root_ + "/not-a-session"));
