@@ -200,6 +200,11 @@ std::vector<std::string> assumptions(const verdict::Proof& proof, const Plan& pl
         "send DNS questions out of internal networks where the host's resolver is on "
         "its loopback");
   }
+  if (proof.policy.user.uid == 0 && !plan.scratch.empty()) {
+    out.emplace_back(
+        "runc 1.2 or later where another uid than 0 writes to a tmpfs: before, it gets "
+        "the mode of the image's own directory");
+  }
   if (proof.target.kind == target::Kind::kRootfs) {
     out.push_back("an image made from the root file system that was proved, in the place of " +
                   plan.image);

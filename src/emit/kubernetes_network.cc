@@ -101,7 +101,8 @@ std::string closed_ports_text(const Plan& plan) {
 }
 
 // A Pod for one look: nothing but a shell, locked as tight as Pod Security knows.
-Yaml look_job(const std::string& name, Yaml pod_labels, const std::string& script) {
+Yaml look_job(const Plan& plan, const std::string& what, Yaml pod_labels,
+              const std::string& script) {
   Yaml container_context = Yaml::map();
   container_context.set("allowPrivilegeEscalation", false)
       .set("readOnlyRootFilesystem", true)
@@ -126,7 +127,10 @@ Yaml look_job(const std::string& name, Yaml pod_labels, const std::string& scrip
   Yaml job = Yaml::map();
   job.set("apiVersion", "batch/v1")
       .set("kind", "Job")
-      .set("metadata", Yaml::map().set("name", name))
+      .set("metadata",
+           Yaml::map()
+               .set("name", plan.name + "-verify-" + what)
+               .set("labels", Yaml::map().set("app.kubernetes.io/part-of", plan.name + "-verify")))
       .set("spec", Yaml::map().set("backoffLimit", 0).set("template", pod));
   return job;
 }
@@ -183,11 +187,11 @@ File network_policy_file(const verdict::Proof& proof, const Plan& plan) {
     header.extra.push_back("Not admitted: " + closed_ports_text(plan) + ".");
   }
   header.assumptions = {
-      "the cluster's network plug-in enforces NetworkPolicy (verify.yaml shows it)",
+      "the cluster's network plug-in enforces NetworkPolicy (the Jobs in verify/ show it)",
       fmt::format("refused connections may be dropped in silence; the proof "
                   "refused egress as '{}'",
                   privilege::to_string(policy.refusal))};
-  header.check = {"kubectl apply -f verify.yaml", "kubectl describe networkpolicy " + plan.name};
+  header.check = {"kubectl apply -f verify/", "kubectl describe networkpolicy " + plan.name};
   Yaml spec = Yaml::map();
   spec.set("podSelector", Yaml::map().set("matchLabels", name_label(plan.name)))
       .set("policyTypes", std::vector<std::string>{"Ingress", "Egress"})
@@ -205,7 +209,10 @@ File verification_file(const verdict::Proof& proof, const Plan& plan) {
   Header header;
   header.title = "Jobs that show what the NetworkPolicy of " + plan.name + " does on this cluster.";
   header.extra.push_back("A cluster whose network plug-in ignores NetworkPolicy fails them.");
-  header.check = {"kubectl wait --for=condition=complete --timeout=120s job --all"};
+  header.check = {"kubectl apply -f verify/  (once the server is ready)",
+                  fmt::format("kubectl wait --for=condition=complete --timeout=120s job "
+                              "-l app.kubernetes.io/part-of={}-verify",
+                              plan.name)};
   std::string text = comment_lines(header_text(proof, plan, header));
   auto append = [&](const std::string& comment, const Yaml& job) {
     text += "---\n" + comment_lines(comment) + job.text();
@@ -214,23 +221,22 @@ File verification_file(const verdict::Proof& proof, const Plan& plan) {
   Yaml client = name_label(plan.name + "-verify").set(client_label(plan), "true");
   append(
       "A client reaches inference.",
-      look_job(plan.name + "-verify-inference", client,
+      look_job(plan, "inference", client,
                fmt::format("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do {} && exit 0; sleep 5; done; "
                            "exit 1",
                            reach)));
   append("Anybody else does not.",
-         look_job(plan.name + "-verify-others", name_label(plan.name + "-verify"),
-                  "sleep 10; ! " + reach));
+         look_job(plan, "others", name_label(plan.name + "-verify"), "sleep 10; ! " + reach));
   if (!proof.policy.egress_any) {
     // The API server answers every Pod that no policy holds back, so a failure means something.
     Yaml twin = name_label(plan.name).set("app.kubernetes.io/component", "verify");
     append(
         "A Pod under the server's policy reaches nothing: not the API server, not the outside.",
-        look_job(plan.name + "-verify-egress", twin,
+        look_job(plan, "egress", twin,
                  "! nc -w 5 \"$KUBERNETES_SERVICE_HOST\" \"$KUBERNETES_SERVICE_PORT\" </dev/null "
                  "&& ! nc -w 5 1.1.1.1 443 </dev/null"));
   }
-  return {"verify.yaml", text};
+  return {"verify/jobs.yaml", text};
 }
 
 }  // namespace pare::emit

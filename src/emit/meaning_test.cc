@@ -178,7 +178,7 @@ TEST(Kubernetes, TheNetworkPolicyAdmitsInferenceAloneAndLetsNothingOut) {
   Json labels = yaml_documents(content_of(files, "deployment.yaml"))
                     .at(0)["spec"]["template"]["metadata"]["labels"];
   Json twin;
-  for (const Json& job : yaml_documents(content_of(files, "verify.yaml"))) {
+  for (const Json& job : yaml_documents(content_of(files, "verify/jobs.yaml"))) {
     if (job["metadata"]["name"] == "embed-verify-egress") {
       twin = job["spec"]["template"]["metadata"]["labels"];
     }

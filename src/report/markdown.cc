@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "base/text.h"
 #include "report/document.h"
@@ -13,16 +14,19 @@ using verdict::Verdict;
 
 namespace {
 
-// As text in any place, a table's cell included.
+bool word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0;
+}
+
+// As text in any place, a table's cell included. An underscore inside a word is only itself.
 std::string text(const std::string& raw) {
   std::string out;
-  for (char c : raw) {
-    if (c == '\n' || c == '\r') {
-      out += ' ';
-      continue;
-    }
-    if (std::string_view("\\`*_[]<>|#").find(c) != std::string_view::npos) out += '\\';
-    out += c;
+  for (size_t i = 0; i < raw.size(); ++i) {
+    char c = raw[i];
+    bool inside = i > 0 && i + 1 < raw.size() && word(raw[i - 1]) && word(raw[i + 1]);
+    bool special = std::string_view("\\`*[]<>|#").find(c) != std::string_view::npos;
+    if (special || (c == '_' && !inside)) out += '\\';
+    out += c == '\n' || c == '\r' ? ' ' : c;
   }
   return out;
 }
