@@ -28,6 +28,9 @@ bool Ledger::budget_left() const {
 // A check that the first trial made and this one did not is one that failed: fail closed.
 Trial Ledger::judge(int id) const {
   const Outcome& outcome = this->outcome(id);
+  if (outcome.checks.empty()) {
+    return {id, false, "readiness", outcome.why.empty() ? "no check ran" : outcome.why};
+  }
   Trial trial{id, true, "", ""};
   auto fail_by = [&](const std::string& name, const std::string& why) {
     if (trial.pass) trial = {id, false, name, why};
@@ -61,6 +64,9 @@ Record& Ledger::record_of(const Request& request) {
 
 Step<const Record*> Ledger::run(Request request) {
   if (!budget_left()) return tl::unexpected(Stop{Stop::Why::kBudget, {}});
+  if (most_trials_ > 0 && trials() >= most_trials_) {
+    return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
+  }
   request.id = trials() + 1;
   if (observer_.before) observer_.before(request);
   auto outcome = runner_.run(request);

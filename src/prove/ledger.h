@@ -66,8 +66,12 @@ class Ledger {
   // Implied checks that the baseline fails, with why.
   const std::map<std::string, std::string>& baseline_fails() const { return baseline_fails_; }
 
-  // From now on a policy that passes and fails does not stop the search.
-  void tolerate_flakiness() { tolerate_ = true; }
+  // From now on a policy that passes and fails does not stop the search; `more` trials do (0: no
+  // such limit).
+  void tolerate_flakiness(int more) {
+    tolerate_ = true;
+    most_trials_ = more == 0 ? 0 : trials() + more;
+  }
   bool tolerates() const { return tolerate_; }
   int trials() const { return static_cast<int>(entries_.size()); }
   double seconds() const { return seconds_; }  // spent in trials
@@ -94,6 +98,7 @@ class Ledger {
   std::map<std::string, std::string> baseline_fails_;
   std::set<std::string> unjudged_;
   bool tolerate_ = false;
+  int most_trials_ = 0;
   double seconds_ = 0;
   int spent_trials_ = 0;  // of the budget: those that were really run
   double spent_seconds_ = 0;

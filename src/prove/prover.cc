@@ -12,7 +12,8 @@ namespace pare::prove {
 
 namespace {
 
-constexpr int kFlakyRuns = 12;  // of the baseline and of the policy, to compare their rates
+constexpr int kFlakySearch = 60;  // trials that a flaky target is worth before nothing is proved
+constexpr int kFlakyRuns = 12;    // of the baseline and of the policy, to compare their rates
 constexpr int kProfileRounds = 4;
 
 class Prover {
@@ -27,7 +28,6 @@ class Prover {
     }
     Universe universe(question_, runner_.check_ports(), baselines_);
     if (started) {
-      if (flaky_baseline_) ledger_.tolerate_flakiness();
       PARE_CHECK_OK(answer_from(universe));
     } else {
       answer_.budget_ended = true;
@@ -69,9 +69,8 @@ class Prover {
 
   // Errors of ours end the proof; every other stop is part of the answer.
   Status answer_from(Universe& universe) {
-    auto done = ledger_.tolerates() ? flaky(universe) : steady(universe);
+    auto done = flaky_baseline_ ? flaky(universe) : steady(universe);
     if (!done && done.error().why == Stop::Why::kFlaky && !ledger_.tolerates()) {
-      ledger_.tolerate_flakiness();
       done = flaky(universe);
     }
     if (done) return {};
@@ -214,9 +213,12 @@ class Prover {
     answer_.flaky = true;
     answer_.confirmed = false;
     answer_.needs.clear();
+    answer_.choice.reset();
+    ledger_.tolerate_flakiness(kFlakySearch);
     Search search(question_, universe, ledger_, {});
     PARE_TRY(answer_.choice, search.find(tightest(search)));
     note_passes(search);
+    ledger_.tolerate_flakiness(0);
     while (baseline_tally().runs < kFlakyRuns) {
       PARE_CHECK_OK(ledger_.run(baseline_request(false, false)));
     }

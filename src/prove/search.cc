@@ -254,22 +254,33 @@ Step<Choice> Search::reduce(const Choice& passing, const Choice& floor) {
   return shrink(base, candidates);
 }
 
-// A less dangerous stand-in that the run without `p` asked for and did not get.
-Step<Choice> Search::prefer(Choice choice, const Choice& floor) {
-  for (const Privilege& p : removable(choice, floor)) {
-    Choice less = without(choice, p);
-    Hints said = hints(less);
+// What less dangerous stand-ins the run without `p` asked for and did not get, until it passes or
+// asks for nothing more.
+Step<std::optional<Choice>> Search::stand_ins(const Choice& choice, const Privilege& p) {
+  Choice other = without(choice, p);
+  for (int round = 0; round < kRounds; ++round) {
+    PARE_TRY(bool pass, passes(round == 0 ? "minimal" : "bisect", other));
+    if (pass) return other;
+    Hints said = hints(other);
     std::set<Privilege> instead = said.likely;
     instead.insert(said.possible.begin(), said.possible.end());
-    Choice other = less;
+    Choice more = other;
     for (const Privilege& q : instead) {
-      if (q != p && danger(q) < danger(p)) other.granted.insert(q);
+      if (q != p && danger(q) < danger(p)) more.granted.insert(q);
     }
-    if (other == less) continue;
-    PARE_TRY(bool pass, passes("bisect", other));
-    if (!pass) continue;
-    PARE_TRY(other, reduce(other, floor));
-    return prefer(other, floor);
+    if (more == other) return std::nullopt;
+    other = more;
+  }
+  return std::nullopt;
+}
+
+// The less dangerous where either of two would do.
+Step<Choice> Search::prefer(Choice choice, const Choice& floor) {
+  for (const Privilege& p : removable(choice, floor)) {
+    PARE_TRY(std::optional<Choice> other, stand_ins(choice, p));
+    if (!other) continue;
+    PARE_TRY(choice, reduce(*other, floor));
+    return prefer(choice, floor);
   }
   return choice;
 }

@@ -1,6 +1,7 @@
 // From a policy that is too tight to one that passes and from which nothing more can be taken.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -62,6 +63,7 @@ class Search {
   Step<Choice> reduce(const Choice& passing, const Choice& floor);
   Step<std::vector<Privilege>> needed_of(const Choice& base, const std::vector<Privilege>& list,
                                          bool base_fails);
+  Step<std::optional<Choice>> stand_ins(const Choice& choice, const Privilege& p);
   Step<Choice> prefer(Choice choice, const Choice& floor);
   Step<Choice> fix_user(Choice choice);
   Step<Choice> fix_rootfs(Choice choice);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "base/text.h"
 #include "privilege/seccomp.h"
@@ -177,9 +178,9 @@ void Universe::mark_ports() {
 
 void Universe::sort() {
   std::sort(elements_.begin(), elements_.end(), [](const Element& a, const Element& b) {
-    int left = danger(a.privilege);
-    int right = danger(b.privilege);
-    return left != right ? left < right : a.privilege < b.privilege;
+    // Of one axis, "any" goes before what it includes.
+    auto rank = [](const Privilege& p) { return std::tuple(danger(p), p.value == "any", p); };
+    return rank(a.privilege) < rank(b.privilege);
   });
 }
 
@@ -199,7 +200,8 @@ void Universe::add(Element element) {
 Choice Universe::everything(const Choice& choice) const {
   Choice all = choice;
   for (const Element& element : elements_) {
-    if (element.asked) all.granted.insert(element.privilege);
+    // Without a recorder what stands in for a privilege is as good a guess as the privilege.
+    if (element.asked || !recorded()) all.granted.insert(element.privilege);
   }
   return all;
 }
@@ -239,7 +241,11 @@ privilege::SeccompProfile Universe::profile(const Choice& choice, bool no_new_pr
   calls.insert(runtime.begin(), runtime.end());
   for (const Element& element : elements_) {
     bool one = element.privilege.axis == Axis::kSyscall && element.privilege.value != "any";
-    if (!one || choice.granted.count(element.privilege) > 0) continue;
+    if (!one) continue;
+    if (choice.granted.count(element.privilege) > 0) {
+      calls.insert(element.privilege.value);
+      continue;
+    }
     calls.erase(element.privilege.value);
     serve.erase(element.privilege.value);
   }

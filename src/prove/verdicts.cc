@@ -150,7 +150,9 @@ class Words {
     bool granted = answer_.choice->granted.count(element.privilege) > 0;
     auto need = answer_.needs.find(element.privilege);
     if (granted) return granted_verdict(element, verdict, need);
-    if (!element.asked) return std::nullopt;
+    bool unfiltered = element.privilege.axis == Axis::kSyscall &&
+                      answer_.choice->granted.count({Axis::kSyscall, "any"}) > 0;
+    if (!element.asked || unfiltered) return std::nullopt;
     if (need != answer_.needs.end() && need->second.fix) {
       verdict.kind = Kind::kFixable;
       verdict.fix = need->second.fix;
