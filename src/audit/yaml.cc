@@ -6,6 +6,8 @@
 #include <memory>
 #include <unordered_map>
 
+#include "base/text.h"
+
 namespace pare::audit {
 namespace {
 
@@ -18,27 +20,32 @@ struct FreeDiag {
   void operator()(fy_diag* diag) const { fy_diag_unref(diag); }
 };
 
-void swallow(fy_diag*, void*, const char*, size_t) {}
+// libfyaml 0.7.12 leaks the errors that it collects, so its messages are read instead; without an
+// output function they would go to stderr.
+void keep_message(fy_diag*, void* user, const char* text, size_t length) {
+  auto* kept = static_cast<std::string*>(user);
+  if (kept->size() < 4096) kept->append(text, length);
+}
 
 struct Engine {
+  std::string messages;
   std::unique_ptr<fy_diag, FreeDiag> diag;
   std::unique_ptr<fy_parser, FreeParser> parser;
 };
 
-Engine make_engine() {
+void start(Engine* engine_pointer) {
+  Engine& engine = *engine_pointer;
   fy_diag_cfg diag_cfg;
   fy_diag_cfg_default(&diag_cfg);
   diag_cfg.fp = nullptr;
-  diag_cfg.output_fn = swallow;  // without it, messages go to stderr
+  diag_cfg.output_fn = keep_message;
+  diag_cfg.user = &engine.messages;
   diag_cfg.colorize = false;
-  Engine engine;
   engine.diag.reset(fy_diag_create(&diag_cfg));
-  fy_diag_set_collect_errors(engine.diag.get(), true);
   fy_parse_cfg cfg = {};
-  cfg.flags = static_cast<fy_parse_cfg_flags>(FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_JSON_NONE);
+  cfg.flags = static_cast<fy_parse_cfg_flags>(FYPCF_JSON_NONE);
   cfg.diag = engine.diag.get();
   engine.parser.reset(fy_parser_create(&cfg));
-  return engine;
 }
 
 NodeStyle style_of(fy_token* token) {
@@ -291,12 +298,21 @@ size_t offset_of_line(std::string_view text, size_t line, size_t column) {
   return std::min(text.size(), at + (column == 0 ? 0 : column - 1));
 }
 
-Unread parse_error(fy_diag* diag, std::string_view text, size_t begin) {
-  void* state = nullptr;
-  fy_diag_error* error = fy_diag_errors_iterate(diag, &state);
-  if (error == nullptr || error->msg == nullptr) return {begin, "not YAML"};
-  auto positive = [](int n) { return n > 0 ? static_cast<size_t>(n) : size_t{1}; };
-  return {begin + offset_of_line(text, positive(error->line), positive(error->column)), error->msg};
+// "<memory-@...>:LINE:COLUMN: error: WHAT" of the first message.
+Unread parse_error(std::string_view message, std::string_view text, size_t begin) {
+  constexpr std::string_view kMark = ": error: ";
+  size_t mark = message.find(kMark);
+  if (mark == std::string_view::npos) return {begin, "not YAML"};
+  std::string_view what = message.substr(mark + kMark.size());
+  what = what.substr(0, what.find('\n'));
+  std::string_view place = message.substr(0, mark);
+  size_t second = place.rfind(':');
+  size_t first = second == std::string_view::npos || second == 0 ? std::string_view::npos
+                                                                 : place.rfind(':', second - 1);
+  if (first == std::string_view::npos) return {begin, std::string(what)};
+  auto line = base::parse_u64(place.substr(first + 1, second - first - 1));
+  auto column = base::parse_u64(place.substr(second + 1));
+  return {begin + offset_of_line(text, line.value_or(1), column.value_or(1)), std::string(what)};
 }
 
 int utf8_length(unsigned char lead) {
@@ -371,7 +387,8 @@ std::optional<Unread> check_encoding(std::string_view bytes) {
 
 tl::expected<std::vector<YamlDocument>, Unread> parse_yaml(std::string_view bytes, Span part) {
   std::string_view text = bytes.substr(part.begin, part.end - part.begin);
-  Engine engine = make_engine();
+  Engine engine;
+  start(&engine);
   if (!engine.parser || fy_parser_set_string(engine.parser.get(), text.data(), text.size()) != 0) {
     return tl::unexpected(Unread{part.begin, "libfyaml could not start"});
   }
@@ -385,7 +402,7 @@ tl::expected<std::vector<YamlDocument>, Unread> parse_yaml(std::string_view byte
   }
   if (error) return tl::unexpected(*error);
   if (fy_parser_get_stream_error(engine.parser.get())) {
-    return tl::unexpected(parse_error(engine.diag.get(), text, part.begin));
+    return tl::unexpected(parse_error(engine.messages, text, part.begin));
   }
   // libfyaml ends some inputs early without a word: what it left over must be blank.
   std::string_view rest = bytes.substr(builder.reached(), part.end - builder.reached());
