@@ -336,8 +336,15 @@ TEST(Audit, ServicesAndPoliciesAreContext) {
   ASSERT_EQ(exposed.size(), 1u);
   EXPECT_EQ(open.files[exposed[0]->file]->name, "b.yaml");
   EXPECT_EQ(of_rule(open, "no-network-policy").size(), 1u);
-  std::string after = fixed("a.yaml", kNim);
-  EXPECT_NE(after.find("kind: NetworkPolicy"), std::string::npos);
+  // Without a mount that holds the model it pulls at every start: denying egress would stop it.
+  EXPECT_EQ(fixed("a.yaml", kNim).find("kind: NetworkPolicy"), std::string::npos);
+  std::string mounted =
+      std::string(kNim) +
+      "        volumeMounts:\n        - {name: cache, mountPath: /opt/nim/.cache}\n"
+      "      volumes:\n      - {name: cache, persistentVolumeClaim: {claimName: "
+      "c}}\n";
+  std::string after = fixed("a.yaml", mounted);
+  EXPECT_NE(after.find("kind: NetworkPolicy"), std::string::npos) << after;
   EXPECT_TRUE(of_rule(audit_text("a.yaml", after), "no-network-policy").empty());
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "audit/rule_functions.h"
+#include "audit/yaml_emit.h"
 #include "base/text.h"
 
 namespace pare::audit {
@@ -380,14 +381,17 @@ Remedy remedy_network_policy(Scope& scope, const Container& c) {
         "it pulls or calls other services from the same Pod: a deny-all policy would "
         "stop it; split the pull (pare emit) or name the destinations");
   }
-  bool hub = c.command_line().find('/') != std::string::npos || c.server->family == "vllm";
-  bool local = std::any_of(c.mounts.begin(), c.mounts.end(), [](const MountEntry& m) {
-    return m.path != "/dev/shm" && m.path != "/tmp";
+  // Without a mount that lasts it is cold at every start.
+  bool warm = std::any_of(c.mounts.begin(), c.mounts.end(), [&](const MountEntry& mount) {
+    return std::any_of(w.volumes.begin(), w.volumes.end(), [&](const VolumeEntry& volume) {
+      return volume.name == mount.source && volume.type != "emptyDir" &&
+             volume.type != "configMap" && volume.type != "secret";
+    });
   });
-  if (hub && !local) {
+  if (!warm) {
     return no_remedy(
-        "its model comes from a hub at start: a deny-all policy would stop it; split "
-        "the pull (pare emit) or name the destinations");
+        "nothing is mounted that could hold its model, so it pulls at every start: a deny-all "
+        "policy would stop it; split the pull (pare emit) or name the destinations");
   }
   std::string text =
       "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: " + w.name +
@@ -395,7 +399,8 @@ Remedy remedy_network_policy(Scope& scope, const Container& c) {
   if (!w.name_space.empty()) text += "  namespace: " + w.name_space + "\n";
   text += "spec:\n  podSelector:\n    matchLabels:\n";
   for (const auto& [key, value] : w.labels) {
-    text += "      " + OrderedJson(key).dump() + ": " + OrderedJson(value).dump() + "\n";
+    text += "      " + emit_scalar(key, NodeStyle::kPlain) + ": " +
+            emit_scalar(value, NodeStyle::kPlain) + "\n";
   }
   text += "  policyTypes: [Ingress, Egress]\n  ingress:\n  - ports:\n    - {protocol: TCP, port: " +
           std::to_string(port) + "}\n  egress: []\n";
