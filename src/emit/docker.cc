@@ -53,7 +53,7 @@ void add_privileges(const privilege::Policy& policy, const Plan& plan, Lines& li
   for (const std::string& name : policy.capabilities.names()) lines.push_back({"--cap-add", name});
   if (policy.no_new_privileges) lines.push_back({"--security-opt", "no-new-privileges"});
   if (policy.seccomp) {
-    lines.push_back({"--security-opt", "seccomp=" + plan.name + ".seccomp.json"});
+    lines.push_back({"--security-opt", "seccomp=" + plan.seccomp_name});
   } else if (!policy.seccomp_default) {
     lines.push_back({"--security-opt", "seccomp=unconfined"});
   }
@@ -92,6 +92,14 @@ void add_files(const privilege::Policy& policy, const Plan& plan, Lines& lines) 
   }
 }
 
+// Where the target published a port of the container; the same number where it did not say.
+uint16_t published_port(const target::Target& target, uint16_t port) {
+  for (const target::PublishedPort& p : target.ports) {
+    if (p.port == port && p.host_port != 0) return p.host_port;
+  }
+  return port;
+}
+
 void add_network(const verdict::Proof& proof, const Plan& plan, Lines& lines) {
   switch (network_of(proof.policy, plan)) {
     case Network::kHost:
@@ -110,10 +118,7 @@ void add_network(const verdict::Proof& proof, const Plan& plan, Lines& lines) {
   bool named = !asked.empty() && asked != "none" && asked != "host" && asked != "bridge";
   if (named) lines.push_back({"--network", asked});
   for (const Port& port : plan.ports) {
-    uint16_t host_port = port.port;
-    for (const target::PublishedPort& p : proof.target.ports) {
-      if (p.port == port.port && p.host_port != 0) host_port = p.host_port;
-    }
+    uint16_t host_port = published_port(proof.target, port.port);
     std::string suffix = port.protocol == "tcp" ? "" : "/" + port.protocol;
     lines.push_back({"--publish", fmt::format("127.0.0.1:{}:{}{}", host_port, port.port, suffix)});
   }
@@ -238,24 +243,64 @@ std::vector<std::string> inexpressible(const verdict::Proof& proof, const Plan& 
   return out;
 }
 
+std::string secret_checks(const Plan& plan) {
+  std::string text;
+  for (const target::EnvVar& variable : plan.env) {
+    if (variable.secret) text += fmt::format(": \"${{{}:?export it first}}\"\n", variable.name);
+  }
+  return text;
+}
+
+// Runs the server with what its pull needs, until it is ready, and ends it.
+std::optional<File> pull_script(const verdict::Proof& proof, const Plan& serving,
+                                const Options& options) {
+  auto pull = pull_phase(proof);
+  if (!pull) return std::nullopt;
+  Plan plan = make_plan(*pull, options);
+  plan.proof_digest = serving.proof_digest;
+  plan.seccomp_name = serving.seccomp_name;
+  Header header;
+  header.title = "Fills the volumes of " + serving.name + ": run it once, before run.sh.";
+  header.inexpressible = inexpressible(*pull, plan);
+  std::string wait =
+      "echo 'when " + plan.name + " is ready: docker rm --force " + plan.name + "'\n";
+  if (plan.probe && plan.probe->kind == Probe::Kind::kHttp) {
+    uint16_t port = published_port(proof.target, plan.probe->port);
+    std::string url =
+        fmt::format("{}://127.0.0.1:{}{}", plan.probe->scheme, port, plan.probe->path);
+    wait = fmt::format(
+        "until curl --fail --silent --output /dev/null {1}; do\n"
+        "  [ \"$(docker inspect --format '{{{{.State.Running}}}}' {0})\" = true ] ||\n"
+        "    {{ docker logs {0} >&2; exit 1; }}\n"
+        "  sleep 5\n"
+        "done\n"
+        "docker stop {0} >/dev/null\n"
+        "docker rm {0} >/dev/null\n",
+        plan.name, base::shell_quote(url));
+  }
+  return File{"pull.sh", "#!/bin/sh\n" + comment_lines(header_text(*pull, plan, header)) +
+                             "set -eu\ncd \"$(dirname \"$0\")\"\n\n" + secret_checks(plan) +
+                             command_text(*pull, plan) + "\n" + wait};
+}
+
 }  // namespace
 
 Result<std::vector<File>> emit_docker(const verdict::Proof& proof, const Options& options) {
   Plan plan = make_plan(proof, options);
   Header header;
   header.title = plan.name + ": the least privilege that pare proved, as one docker run command.";
+  if (pull_phase(proof)) header.extra.push_back("Fill the volumes first: sh pull.sh");
   header.assumptions = assumptions(proof, plan);
   header.inexpressible = inexpressible(proof, plan);
   header.check = {"docker inspect " + plan.name, "docker logs " + plan.name};
   std::string text = "#!/bin/sh\n" + comment_lines(header_text(proof, plan, header)) +
                      "set -eu\ncd \"$(dirname \"$0\")\"\n\n";
-  for (const target::EnvVar& variable : plan.env) {
-    if (variable.secret) text += fmt::format(": \"${{{}:?export it first}}\"\n", variable.name);
-  }
+  text += secret_checks(plan);
   if (network_of(proof.policy, plan) == Network::kInternal) text += network_text(plan);
   text += command_text(proof, plan);
   std::vector<File> files = {{"run.sh", text}};
-  if (auto profile = seccomp_file(proof, plan, plan.name + ".seccomp.json")) {
+  if (auto pull = pull_script(proof, plan, options)) files.push_back(*pull);
+  if (auto profile = seccomp_file(proof, plan, plan.seccomp_name)) {
     files.push_back(*profile);
   }
   return files;

@@ -37,6 +37,8 @@ std::vector<Case> golden_cases() {
       {"llama", llama_proof(), "seccomp", digest},
       {"image", image_proof("kubernetes"), "kubernetes", all},
       {"image", image_proof("docker"), "docker", digest},
+      {"pulling", pulling_proof("kubernetes"), "kubernetes", digest},
+      {"pulling", pulling_proof("docker"), "docker", digest},
   };
 }
 

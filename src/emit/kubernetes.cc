@@ -28,13 +28,6 @@ Yaml labels(const Plan& plan) {
   return map;
 }
 
-Yaml annotations(const verdict::Proof& proof, const Plan& plan) {
-  Yaml map = Yaml::map();
-  map.set("pare/proof", "sha256:" + plan.proof_digest);
-  if (!proof.confirmed) map.set("pare/unconfirmed", "true");
-  return map;
-}
-
 std::vector<std::string> inexpressible(const verdict::Proof& proof) {
   const privilege::Policy& policy = proof.policy;
   std::vector<std::string> out;
@@ -54,9 +47,7 @@ std::vector<std::string> inexpressible(const verdict::Proof& proof) {
   for (const std::string& device : policy.devices) {
     out.push_back("device " + device + ": needs a device plugin");
   }
-  for (const privilege::EgressGrant& e : policy.egress) {
-    out.push_back("egress to " + e.name + " by name: a NetworkPolicy knows addresses alone");
-  }
+  for (const std::string& clause : nameless_egress(policy)) out.push_back(clause);
   if (std::find(policy.host_namespaces.begin(), policy.host_namespaces.end(), "uts") !=
       policy.host_namespaces.end()) {
     out.emplace_back("the host's UTS namespace");
@@ -105,6 +96,9 @@ std::string deployment_head(const verdict::Proof& proof, const Plan& plan, const
                                          : "For the Localhost profile: ") +
         fmt::format("install -D -m 644 seccomp/{} {}", seccomp_name(plan), where));
   }
+  if (pull_phase(proof)) {
+    header.extra.push_back("Fill the volumes first: see pull/job.yaml.");
+  }
   header.check = {"kubectl apply --dry-run=server -f .", "kubectl apply -f .",
                   "kubectl rollout status deployment/" + plan.name, "kubectl apply -f verify/"};
   return comment_lines(header_text(proof, plan, header));
@@ -114,9 +108,9 @@ File deployment_file(const verdict::Proof& proof, const Plan& plan, const Option
   Yaml metadata = Yaml::map();
   metadata.set("name", plan.name)
       .set("labels", labels(plan))
-      .set("annotations", annotations(proof, plan));
+      .set("annotations", pod_annotations(proof, plan));
   Yaml pod_metadata = Yaml::map();
-  pod_metadata.set("labels", labels(plan)).set("annotations", annotations(proof, plan));
+  pod_metadata.set("labels", labels(plan)).set("annotations", pod_annotations(proof, plan));
   Yaml pod = Yaml::map().set("metadata", pod_metadata).set("spec", pod_spec(proof, plan, options));
   Yaml spec = Yaml::map().set("replicas", 1);
   bool alone =
@@ -169,6 +163,7 @@ Result<std::vector<File>> emit_kubernetes(const verdict::Proof& proof, const Opt
   if (!plan.ports.empty()) files.push_back(service_file(proof, plan));
   files.push_back(network_policy_file(proof, plan));
   if (!plan.ports.empty()) files.push_back(verification_file(proof, plan));
+  if (auto pull = pull_file(proof, options)) files.push_back(*pull);
   if (auto profile = seccomp_file(proof, plan, "seccomp/" + seccomp_name(plan))) {
     files.push_back(*profile);
   }

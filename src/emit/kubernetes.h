@@ -1,6 +1,7 @@
 // What the files of the kubernetes emitter share.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,8 +10,15 @@
 
 namespace pare::emit {
 
+enum class PodShape {
+  kServer,  // runs for ever
+  kPull,    // ends once the server has been ready: the server is a sidecar of a container that ends
+};
+
 // spec of a Pod (core/v1 PodSpec).
-Yaml pod_spec(const verdict::Proof& proof, const Plan& plan, const Options& options);
+Yaml pod_spec(const verdict::Proof& proof, const Plan& plan, const Options& options,
+              PodShape shape = PodShape::kServer);
+Yaml pod_annotations(const verdict::Proof& proof, const Plan& plan);
 
 // The profile's file name below the kubelet's seccomp/pare directory.
 std::string seccomp_name(const Plan& plan);
@@ -21,6 +29,16 @@ std::vector<std::string> refused_by_runtime_default(const privilege::Policy& pol
 
 // The PersistentVolumeClaim that stands for what the target bound.
 std::string claim_name(const Plan& plan, const Mounted& mounted);
+
+// A Job that fills the volumes, with the egress that it needs, where the proof shows a pull phase.
+std::optional<File> pull_file(const verdict::Proof& proof, const Options& options);
+
+// "192.0.2.1" -> "192.0.2.1/32"; empty for names.
+std::string single_address(const std::string& name);
+// What a NetworkPolicy cannot say of the policy's egress, one clause each.
+std::vector<std::string> nameless_egress(const privilege::Policy& policy);
+// What a NetworkPolicy lets out.
+Yaml egress_rules(const privilege::Policy& policy);
 
 // Services and NetworkPolicies.
 File service_file(const verdict::Proof& proof, const Plan& plan);

@@ -27,14 +27,6 @@ Yaml policy_ports(const std::vector<Port>& ports) {
   return list;
 }
 
-// "192.0.2.1" -> "192.0.2.1/32"; empty for names.
-std::string single_address(const std::string& name) {
-  unsigned char buffer[sizeof(in6_addr)];
-  if (inet_pton(AF_INET, name.c_str(), buffer) == 1) return name + "/32";
-  if (inet_pton(AF_INET6, name.c_str(), buffer) == 1) return name + "/128";
-  return "";
-}
-
 Yaml egress_rule(const privilege::EgressGrant& grant) {
   Yaml block = Yaml::map();
   std::string address = single_address(grant.name);
@@ -61,25 +53,6 @@ Yaml dns_rule() {
   return Yaml::map()
       .set("to", Yaml::list().add(peer))
       .set("ports", policy_ports({{53, "udp", ""}, {53, "tcp", ""}}));
-}
-
-Yaml egress_rules(const privilege::Policy& policy) {
-  Yaml rules = Yaml::list();
-  if (policy.egress_any) {
-    rules.add(Yaml::map(), "Everything: the proof could not take it away.");
-    return rules;
-  }
-  bool names = false;
-  for (const privilege::EgressGrant& grant : policy.egress) {
-    bool address = !single_address(grant.name).empty();
-    names = names || !address;
-    rules.add(egress_rule(grant), address ? ""
-                                          : "For " + grant.name +
-                                                ": a NetworkPolicy has no names, so every public "
-                                                "address on the port.");
-  }
-  if (names) rules.add(dns_rule(), "Names have to be looked up.");
-  return rules;
 }
 
 Yaml ingress_rules(const Plan& plan) {
@@ -148,6 +121,41 @@ std::string reach_command(const Plan& plan) {
 }
 
 }  // namespace
+
+std::string single_address(const std::string& name) {
+  unsigned char buffer[sizeof(in6_addr)];
+  if (inet_pton(AF_INET, name.c_str(), buffer) == 1) return name + "/32";
+  if (inet_pton(AF_INET6, name.c_str(), buffer) == 1) return name + "/128";
+  return "";
+}
+
+std::vector<std::string> nameless_egress(const privilege::Policy& policy) {
+  std::vector<std::string> out;
+  for (const privilege::EgressGrant& e : policy.egress) {
+    if (!single_address(e.name).empty()) continue;
+    out.push_back("egress to " + e.name + " by name: a NetworkPolicy knows addresses alone");
+  }
+  return out;
+}
+
+Yaml egress_rules(const privilege::Policy& policy) {
+  Yaml rules = Yaml::list();
+  if (policy.egress_any) {
+    rules.add(Yaml::map(), "Everything: the proof could not take it away.");
+    return rules;
+  }
+  bool names = false;
+  for (const privilege::EgressGrant& grant : policy.egress) {
+    bool address = !single_address(grant.name).empty();
+    names = names || !address;
+    rules.add(egress_rule(grant), address ? ""
+                                          : "For " + grant.name +
+                                                ": a NetworkPolicy has no names, so every public "
+                                                "address on the port.");
+  }
+  if (names) rules.add(dns_rule(), "Names have to be looked up.");
+  return rules;
+}
 
 File service_file(const verdict::Proof& proof, const Plan& plan) {
   Header header;

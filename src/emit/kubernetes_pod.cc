@@ -164,7 +164,8 @@ Yaml environment(const Plan& plan) {
   for (const target::EnvVar& variable : plan.env) {
     Yaml entry = Yaml::map().set("name", variable.name);
     if (variable.secret) {
-      Yaml reference = Yaml::map().set("name", plan.name + "-secrets").set("key", variable.name);
+      Yaml reference =
+          Yaml::map().set("name", plan.claims_of + "-secrets").set("key", variable.name);
       entry.set("valueFrom", Yaml::map().set("secretKeyRef", reference));
     } else {
       entry.set("value", unexpanded(variable.value));
@@ -320,6 +321,19 @@ Yaml copy_containers(const verdict::Proof& proof, const Plan& plan) {
   return list;
 }
 
+// The container that the Pod of a pull waits for.
+Yaml ready_container() {
+  Yaml context = Yaml::map();
+  context.set("allowPrivilegeEscalation", false)
+      .set("readOnlyRootFilesystem", true)
+      .set("capabilities", Yaml::map().set("drop", std::vector<std::string>{"ALL"}));
+  return Yaml::map()
+      .set("name", "ready")
+      .set("image", "busybox:1.36", "Any image with true.")
+      .set("command", std::vector<std::string>{"true"})
+      .set("securityContext", context);
+}
+
 }  // namespace
 
 std::string seccomp_name(const Plan& plan) {
@@ -327,7 +341,7 @@ std::string seccomp_name(const Plan& plan) {
 }
 
 std::string claim_name(const Plan& plan, const Mounted& m) {
-  return m.named ? dns_label(m.source) : plan.name + "-" + m.name;
+  return m.named ? dns_label(m.source) : plan.claims_of + "-" + m.name;
 }
 
 std::vector<std::string> refused_by_runtime_default(const privilege::Policy& policy) {
@@ -346,8 +360,10 @@ bool wants_localhost(const verdict::Proof& proof, const Options& options) {
   return options.localhost_seccomp || !refused_by_runtime_default(proof.policy).empty();
 }
 
-Yaml pod_spec(const verdict::Proof& proof, const Plan& plan, const Options& options) {
+Yaml pod_spec(const verdict::Proof& proof, const Plan& plan, const Options& options,
+              PodShape shape) {
   Yaml spec = Yaml::map();
+  if (shape == PodShape::kPull) spec.set("restartPolicy", "OnFailure");
   spec.set("automountServiceAccountToken", false).set("enableServiceLinks", false);
   if (!options.runtime_class.empty()) spec.set("runtimeClassName", options.runtime_class);
   if (!options.host_users) spec.set("hostUsers", false);
@@ -357,12 +373,27 @@ Yaml pod_spec(const verdict::Proof& proof, const Plan& plan, const Options& opti
     if (ns == "ipc") spec.set("hostIPC", true);
   }
   spec.set("securityContext", pod_security_context(proof, plan, options));
-  if (Yaml copies = copy_containers(proof, plan); !copies.empty()) {
-    spec.set("initContainers", copies);
+  Yaml before = copy_containers(proof, plan);
+  Yaml containers = Yaml::list();
+  if (shape == PodShape::kPull) {
+    before.add(server_container(proof, plan).set("restartPolicy", "Always"),
+               "A sidecar (Kubernetes 1.29 and later): once its startupProbe passes, what follows "
+               "runs, ends, and with it the Pod.");
+    containers.add(ready_container());
+  } else {
+    containers.add(server_container(proof, plan));
   }
-  spec.set("containers", Yaml::list().add(server_container(proof, plan)));
+  if (!before.empty()) spec.set("initContainers", before);
+  spec.set("containers", containers);
   if (Yaml all = volumes(proof, plan); !all.empty()) spec.set("volumes", all);
   return spec;
+}
+
+Yaml pod_annotations(const verdict::Proof& proof, const Plan& plan) {
+  Yaml map = Yaml::map();
+  map.set("pare/proof", "sha256:" + plan.proof_digest);
+  if (!proof.confirmed) map.set("pare/unconfirmed", "true");
+  return map;
 }
 
 }  // namespace pare::emit

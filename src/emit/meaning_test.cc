@@ -209,6 +209,35 @@ TEST(Kubernetes, NeededEgressIsAsNarrowAsANetworkPolicyCanSay) {
               HasSubstr("models.example by name"));
 }
 
+TEST(Kubernetes, ThePullHasAPodAndAPolicyOfItsOwn) {
+  auto files = emitted(pulling_proof("kubernetes"), "kubernetes");
+  auto documents = yaml_documents(content_of(files, "pull/job.yaml"));
+  ASSERT_EQ(documents.size(), 2u);
+  Json policy = documents[0]["spec"], pod = documents[1]["spec"]["template"];
+  Json label = {{"app.kubernetes.io/name", "embed-pull"}};
+  EXPECT_EQ(policy["podSelector"]["matchLabels"], label);
+  EXPECT_EQ(policy["ingress"], Json::array());
+  EXPECT_EQ(policy["egress"][0]["ports"][0]["port"], 443);
+  EXPECT_EQ(pod["metadata"]["labels"], label);
+  Json server = named(pod["spec"]["initContainers"], "embed-pull");
+  EXPECT_EQ(server["restartPolicy"], "Always");
+  EXPECT_TRUE(server.contains("startupProbe"));
+  EXPECT_FALSE(named(server["volumeMounts"], "opt-cache").contains("readOnly"));
+  EXPECT_EQ(named(server["volumeMounts"], "models")["readOnly"], true);
+  EXPECT_EQ(named(server["env"], "NGC_API_KEY")["valueFrom"]["secretKeyRef"]["name"],
+            "embed-secrets");
+  EXPECT_EQ(pod["spec"]["containers"].at(0)["command"], Json::array({"true"}));
+  // The server mounts the same claim, read-only, and nothing goes out of it.
+  Json serving = pod_of(files);
+  EXPECT_EQ(named(serving["volumes"], "opt-cache")["persistentVolumeClaim"],
+            (Json{{"claimName", "embed-opt-cache"}, {"readOnly", true}}));
+  EXPECT_EQ(named(pod["spec"]["volumes"], "opt-cache")["persistentVolumeClaim"]["claimName"],
+            "embed-opt-cache");
+  Json closed = yaml_documents(content_of(files, "networkpolicy.yaml")).at(0)["spec"];
+  EXPECT_EQ(closed["egress"], Json::array());
+  EXPECT_NE(closed["podSelector"]["matchLabels"], label);
+}
+
 TEST(Kubernetes, CallsThatTheDefaultProfileRefusesBringTheLocalhostProfile) {
   verdict::Proof proof = llama_proof();
   proof.policy.seccomp->syscalls.push_back("mbind");
@@ -285,6 +314,24 @@ TEST(Docker, AnOpenNetworkIsPublishedOnLoopbackAlone) {
   proof.policy.egress.clear();
   proof.policy.ports.clear();
   EXPECT_THAT(docker_calls(emitted(proof, "docker")).at(0), Contains("none"));
+}
+
+TEST(Docker, ThePullIsAContainerOfItsOwnThatEndsWhenReady) {
+  Directory dir;
+  dir.write(emitted(pulling_proof("docker"), "docker"));
+  for (const auto& [name, body] : {std::pair{"docker", "echo docker \"$@\"; echo true"},
+                                   std::pair{"curl", "echo curl \"$@\""}}) {
+    ASSERT_TRUE(base::write_file_atomic(dir.path() + "/" + name,
+                                        std::string("#!/bin/sh\n") + body + "\n", 0755));
+  }
+  Ran ran = run("NGC_API_KEY=k PATH='" + dir.path() + "':$PATH sh '" + dir.path() + "/pull.sh'");
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("docker run --detach --name embed-pull "));
+  EXPECT_THAT(ran.output, HasSubstr("type=bind,source=/data/cache,target=/opt/cache "));
+  EXPECT_THAT(ran.output, HasSubstr("curl --fail --silent --output /dev/null "
+                                    "http://127.0.0.1:9000/v1/health/ready"));
+  EXPECT_THAT(content_of(emitted(pulling_proof("docker"), "docker"), "run.sh"),
+              HasSubstr("source=/data/cache,target=/opt/cache,readonly"));
 }
 
 TEST(Docker, AMissingSecretStopsTheScriptBeforeDocker) {

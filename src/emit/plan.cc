@@ -121,6 +121,50 @@ void add_ports(const verdict::Proof& proof, Plan& plan) {
   }
 }
 
+// "models.example:443" -> its parts; a name alone, or an IPv6 address alone, has port 0.
+privilege::EgressGrant parse_egress(const std::string& value) {
+  size_t colon = value.find_last_of(':');
+  bool address = value.find(':') != colon && value[0] != '[';
+  if (colon == std::string::npos || address) return {value, 0};
+  auto port = base::parse_u64(value.substr(colon + 1));
+  std::string name = value.substr(0, colon);
+  if (name.size() > 2 && name[0] == '[') name = name.substr(1, name.size() - 2);
+  return {name, static_cast<uint16_t>(port.value_or(0))};
+}
+
+void grant(const privilege::Privilege& privilege, privilege::Policy& policy) {
+  switch (privilege.axis) {
+    case privilege::Axis::kEgress:
+      if (privilege.value == "any") {
+        policy.egress_any = true;
+      } else {
+        policy.egress.push_back(parse_egress(privilege.value));
+      }
+      break;
+    case privilege::Axis::kVolumeWrite:
+      for (privilege::VolumeAccess& v : policy.volumes) {
+        v.writable = v.writable || v.path == privilege.value;
+      }
+      break;
+    case privilege::Axis::kCapability:
+      if (auto number = privilege::capability_number(privilege.value)) {
+        policy.capabilities.add(*number);
+      }
+      break;
+    case privilege::Axis::kUser:
+      policy.user = {};
+      break;
+    case privilege::Axis::kWrite: {
+      privilege::Writable writable;
+      writable.path = privilege.value;
+      policy.writable.push_back(writable);
+      break;
+    }
+    default:
+      break;  // no other axis is judged by phase
+  }
+}
+
 struct SpecUrl {
   std::string scheme;
   uint16_t port = 0;
@@ -247,7 +291,8 @@ std::vector<std::string> egress_clauses(const privilege::Policy& policy) {
 
 Plan make_plan(const verdict::Proof& proof, const Options& options) {
   Plan plan;
-  plan.name = plan_name(proof.target);
+  plan.name = plan.claims_of = plan_name(proof.target);
+  plan.seccomp_name = plan.name + ".seccomp.json";
   plan.image = image_of(proof.target, plan.name);
   plan.assumptions = proof.assumptions;
   if (proof.target.kind == target::Kind::kImage && proof.target.facts.pinned.empty()) {
@@ -264,6 +309,20 @@ Plan make_plan(const verdict::Proof& proof, const Options& options) {
   add_ports(proof, plan);
   add_probe(proof, plan);
   return plan;
+}
+
+std::optional<verdict::Proof> pull_phase(const verdict::Proof& proof) {
+  verdict::Proof pull = proof;
+  bool any = false;
+  for (const verdict::Verdict& v : proof.verdicts) {
+    bool needed = v.kind == verdict::Kind::kNeeded || v.kind == verdict::Kind::kFixable;
+    if (v.phase != evidence::Phase::kPull || !needed) continue;
+    any = any || v.privilege.axis == privilege::Axis::kEgress;
+    grant(v.privilege, pull.policy);
+  }
+  if (!any) return std::nullopt;
+  pull.target.name = plan_name(proof.target) + "-pull";
+  return pull;
 }
 
 std::string header_text(const verdict::Proof& proof, const Plan& plan, const Header& header) {

@@ -56,6 +56,8 @@ struct Probe {
 
 struct Plan {
   std::string name;                     // DNS-1123 label
+  std::string claims_of;                // whose claims, Secrets and profile it uses
+  std::string seccomp_name;             // of the file beside the others: NAME.seccomp.json
   std::string image;                    // reference, pinned by digest where one is known
   std::vector<std::string> entrypoint;  // replaces the image's; empty: the image's own
   std::vector<std::string> arguments;   // after the entry point; empty: the image's own
@@ -71,6 +73,10 @@ struct Plan {
 };
 
 Plan make_plan(const verdict::Proof& proof, const Options& options);
+
+// The proof with the policy of the pull phase (volumes are filled, the network is there) in the
+// place of the serving one, named NAME-pull; nullopt when the proof shows no such phase.
+std::optional<verdict::Proof> pull_phase(const verdict::Proof& proof);
 
 // The head of an emitted file, without comment characters: what it is, proof and image digests,
 // UNCONFIRMED where it is, assumptions, what the platform cannot express, how to check it.

@@ -30,7 +30,7 @@ std::optional<File> seccomp_file(const verdict::Proof& proof, const Plan& plan,
 
 Result<std::vector<File>> emit_seccomp(const verdict::Proof& proof, const Options& options) {
   Plan plan = make_plan(proof, options);
-  auto file = seccomp_file(proof, plan, plan.name + ".seccomp.json");
+  auto file = seccomp_file(proof, plan, plan.seccomp_name);
   if (!file) {
     return fail(ErrorKind::kUsage,
                 "this proof has no list of system calls (" +

@@ -119,6 +119,21 @@ inline verdict::Proof image_proof(const std::string& for_platform) {
   return p;
 }
 
+// An image that downloads into its volume once, and then needs neither network nor write.
+inline verdict::Proof pulling_proof(const std::string& for_platform) {
+  verdict::Proof p = image_proof(for_platform);
+  p.policy.volumes = {{"/opt/cache", false}, {"/models", false}, {"/etc/config.yaml", false}};
+  for (const auto& [axis, value] : {std::pair{privilege::Axis::kEgress, "hub.example:443"},
+                                    std::pair{privilege::Axis::kVolumeWrite, "/opt/cache"}}) {
+    verdict::Verdict v;
+    v.privilege = {axis, value};
+    v.phase = evidence::Phase::kPull;
+    v.kind = verdict::Kind::kNeeded;
+    p.verdicts.push_back(v);
+  }
+  return p;
+}
+
 inline std::vector<File> emitted(const verdict::Proof& proof, const std::string& to,
                                  const Options& options = {}) {
   auto files = emit(proof, to, options);
