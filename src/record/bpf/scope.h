@@ -51,6 +51,9 @@ static __always_inline struct task_state* make_state(struct task_struct* task,
                                                      struct task_state* from) {
   struct task_state* state =
       bpf_task_storage_get(&tasks, task, from, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  // Creation fails with EEXIST (bpf_local_storage_update, BPF_NOEXIST) when an attach and the task's
+  // own clone come at once on two CPUs: the other one's state is as good.
+  if (!state) state = state_of(task);
   if (!state) lose(PARE_LOSS_TASK);
   return state;
 }
