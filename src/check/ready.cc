@@ -40,7 +40,9 @@ class Wait {
         ++next_;
         continue;
       }
-      last_ = std::move(attempt);
+      // An attempt that the limit cut short says less than the one before.
+      bool cut = !attempt.answered && since(start_) >= patience_.limit && !last_.why.empty();
+      if (!cut) last_ = std::move(attempt);
       if (still_alive_ && !still_alive_()) return ended("the container exited before it was ready");
       milliseconds waited = since(start_);
       if (waited >= patience_.limit) {
