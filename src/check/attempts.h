@@ -21,6 +21,12 @@ class Bench {
   // one attempt is returned).
   Result<std::vector<Attempt>> attempt(const Spec& spec, int count) const;
 
+  // Runs `work` inside the namespace.
+  template <typename F>
+  auto inside(F&& work) const {
+    return inside_.call(std::forward<F>(work));
+  }
+
   // Where the port's server has no IPv4 address: adds subject.address6 and uses it from now on.
   // False when that is not so.
   bool switch_to_ipv6(uint16_t port);

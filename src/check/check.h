@@ -19,19 +19,21 @@ namespace pare::check {
 struct Spec {
   std::string name;             // unique among the checks of a run
   std::string text;             // as the user wrote it (secrets masked)
-  std::string kind;             // "http" | "openai" | "exec"
+  std::string kind;             // "http" "openai" "openai-embeddings" "kserve" "grpc-health" "exec"
   std::string scheme = "http";  // or "https": a certificate is not verified
   uint16_t port = 0;
-  std::string path = "/";                    // with the query
-  std::string model;                         // openai; empty: the first that is listed
-  std::string method;                        // empty: GET, or POST with a body
-  std::string body;                          // literal, or the bytes of @FILE
-  std::vector<std::string> headers;          // "Name: value"
-  int expect = 0;                            // status; 0: any 2xx
-  std::string match;                         // ECMAScript regex over the body
-  bool allow_empty = false;                  // an empty body is what this path answers
-  int batch = 1;                             // requests at once, all must pass
-  int repeat = 1;                            // in a row, all must pass
+  std::string path = "/";            // with the query
+  std::string model;                 // openai: empty is the first that is listed; kserve: required
+  std::string service;               // grpc-health; empty: the server as a whole
+  bool stream = false;               // openai: the completion comes in chunks
+  std::string method;                // empty: GET, or POST with a body
+  std::string body;                  // literal, or the bytes of @FILE
+  std::vector<std::string> headers;  // "Name: value"
+  int expect = 0;                    // status; 0: any 2xx
+  std::string match;                 // ECMAScript regex over the body
+  bool allow_empty = false;          // an empty body is what this path answers
+  int batch = 1;                     // requests at once, all must pass
+  int repeat = 1;                    // in a row, all must pass
   std::chrono::milliseconds within{30'000};  // each request
   std::vector<std::string> argv;             // exec
   // The port is what a client outside the container uses (a pasted curl line, a URL with a host):

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "check/attempts.h"
 #include "check/identify.h"
+#include "check/kserve.h"
 #include "check/spec_parts.h"
 
 namespace pare::check {
@@ -32,12 +33,14 @@ struct Offer {
 };
 constexpr Offer kOffers[] = {
     {"openai", "openai://:{}"},
+    {"openai", "openai-embeddings://:{}"},
     {"kserve", "http://:{}/v2;name=kserve"},
     {"ollama", "http://:{}/api/tags;name=ollama"},
     {"tgi",
-     "http://:{}/generate;name=generate;body={\"inputs\":\"Once upon a "
+     "http://:{}/generate;body={\"inputs\":\"Once upon a "
      "time\",\"parameters\":{\"max_new_tokens\":16}};match=\"generated_text\"\\s*:\\s*\"[^\"]"},
-    {"tei", "http://:{}/embed;name=embed;body={\"inputs\":\"Once upon a time\"};match=\\d"},
+    {"tei", "http://:{}/embed;body={\"inputs\":\"Once upon a time\"};match=\\d"},
+    {"grpc", "grpc-health://:{}"},
     {"http", "http://:{}/health"},
     {"http", "http://:{}/healthz"},
     {"http", "http://:{}/v1/health/ready"},
@@ -59,6 +62,11 @@ class Detector {
   Result<Found> run(const std::vector<uint16_t>& ports) {
     for (uint16_t port : ports) PARE_CHECK_OK(look_at(port));
     PARE_CHECK_OK(name_specs(found_.specs));
+    // Each text alone must give the same name again.
+    for (Spec& spec : found_.specs) {
+      PARE_TRY(Spec alone, parse_spec(spec.text));
+      if (alone.name != spec.name) spec.text += ";name=" + spec.name;
+    }
     return std::move(found_);
   }
 
@@ -66,14 +74,37 @@ class Detector {
   Status look_at(uint16_t port) {
     PARE_TRY(Identity identity, identify(bench_.subject(), port));
     if (identity.loading) found_.loading = true;
+    if (identity.loading) return {};
+    const std::string tls = identity.tls ? ";tls" : "";
+    if (identity.speaks == "kserve") {
+      PARE_TRY(bool taken, take_models(port, tls));
+      if (taken) return {};
+    }
     for (const Offer& offer : kOffers) {
-      if (identity.speaks != offer.speaks || identity.loading) continue;
-      std::string text = at_port(offer.text, port);
-      if (identity.tls) text += ";tls";
-      PARE_TRY(bool taken, take(text));
+      if (identity.speaks != offer.speaks) continue;
+      PARE_TRY(bool taken, take(at_port(offer.text, port) + tls));
       if (taken) return {};
     }
     return {};
+  }
+
+  // A check for each model that answers zeros; while the server says that it is not ready, none.
+  Result<bool> take_models(uint16_t port, const std::string& tls) {
+    PARE_TRY(Spec ready,
+             parse_unnamed(fmt::format("http://:{}/v2/health/ready;allow-empty{}", port, tls)));
+    PARE_TRY(auto answer, bench_.attempt(ready, 1));
+    if (!answer.front().pass) {
+      found_.loading = true;
+      return true;
+    }
+    PARE_TRY(auto models, bench_.inside([&] { return kserve_models(ready, bench_.subject()); }));
+    bool any = false;
+    for (const std::string& model : models) {
+      if (model.find_first_of(";?# ") != std::string::npos) continue;  // no spec could name it
+      PARE_TRY(bool taken, take(fmt::format("kserve://:{}/{}{}", port, model, tls)));
+      any = any || taken;
+    }
+    return any;
   }
 
   // True when the check passes now, or will when the server has loaded.
@@ -89,7 +120,6 @@ class Detector {
     found_.specs.push_back(spec);
     if (spec.kind == "http" && spec.body.empty()) return true;  // no inference
     PARE_TRY(Spec batch, parse_unnamed(fmt::format("{};batch={}", text, kBatch)));
-    if (!batch.name.empty()) batch.name += fmt::format("-batch{}", kBatch);
     PARE_TRY(auto at_once, bench_.attempt(batch, kBatch));
     bool all = std::all_of(at_once.begin(), at_once.end(), [](const Attempt& a) { return a.pass; });
     if (all) found_.specs.push_back(std::move(batch));

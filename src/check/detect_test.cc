@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "check/testing_server.h"
 
 namespace pare::check {
@@ -74,6 +76,67 @@ TEST_F(DetectTest, WhatIsNoHttp) {
   EXPECT_EQ(ssh.speaks, "unknown");
   process_.end();
   EXPECT_FALSE(identify(subject_, 8000));
+}
+
+TEST_F(DetectTest, APortThatSaysNothingIsSilent) {
+  std::atomic<bool> over = false;
+  FakeServer mute(subject_.pid, 8000, [&](const FakeRequest&) {
+    while (!over) std::this_thread::sleep_for(milliseconds(10));
+    return FakeResponse{};
+  });
+  EXPECT_EQ(identify(subject_, 8000)->speaks, "silent");
+  EXPECT_EQ(detected(), Names{});
+  over = true;
+}
+
+// openssl(1)'s own server, which answers a page.
+class TlsTest : public DetectTest {
+ protected:
+  ~TlsTest() override {
+    if (server_ > 0) {
+      kill(server_, SIGKILL);
+      waitpid(server_, nullptr, 0);
+    }
+    if (!directory_.empty()) std::filesystem::remove_all(directory_);
+  }
+  void start() {
+    char name[] = "/tmp/pare-tls-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    directory_ = name;
+    std::string pem = directory_ + "/pem";
+    std::string make =
+        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=other -days 2 -keyout " + pem +
+        " -out " + pem + ".crt 2>/dev/null && cat " + pem + ".crt >> " + pem;
+    if (system(make.c_str()) != 0) PARE_SKIP("openssl is not installed");
+    auto ns = sys::NetNs::of_process(subject_.pid);
+    ASSERT_TRUE(ns);
+    server_ = fork();
+    if (server_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (!ns->enter()) _exit(1);
+      execlp("openssl", "openssl", "s_server", "-quiet", "-accept", "8003", "-www", "-cert",
+             pem.c_str(), "-key", pem.c_str(), nullptr);
+      _exit(127);
+    }
+    auto specs = parse_specs({"https://:8003/"});
+    auto ready = wait_ready(*specs, subject_, {milliseconds(20'000)}, nullptr);
+    ASSERT_TRUE(ready) << ready.error().message;
+    ASSERT_TRUE(ready->pass) << ready->why;
+  }
+  pid_t server_ = 0;
+  std::string directory_;
+};
+
+TEST_F(TlsTest, WhatIsSpokenInsideTlsIsFound) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  if (IsSkipped()) return;
+  auto identity = identify(subject_, 8003);
+  ASSERT_TRUE(identity);
+  EXPECT_TRUE(identity->tls);
+  EXPECT_EQ(identity->speaks, "http");
+  EXPECT_EQ(verdict("http://:8003/;tls"), "pass");
+  EXPECT_NE(verdict("http://:8003/"), "pass");
+  EXPECT_EQ(detected(), Names{"health http://:8003/health;tls"}) << "it answers every path";
 }
 
 TEST_F(DetectTest, AKnownApiGetsItsOwnCheckAndABatch) {

@@ -20,7 +20,8 @@ struct HttpRequest {
   std::vector<std::string> headers;  // "Name: value"
   std::string body;                  // sent unless empty, or when the method is POST, PUT or PATCH
   std::chrono::milliseconds within{30'000};
-  bool http2 = false;  // prior knowledge (RFC 9113 section 3.3); over TLS by ALPN
+  // Prior knowledge (RFC 9113 section 3.3); over TLS by ALPN. Only for what may be asked twice.
+  bool http2 = false;
 };
 
 struct HttpResponse {

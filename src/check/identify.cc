@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "check/attempts.h"
+#include "check/grpc.h"
 #include "check/talk.h"
 
 namespace pare::check {
@@ -14,8 +15,9 @@ namespace {
 
 using base::Json;
 
-// Enough for a server under load; a port that waits for other words costs it three times.
-constexpr std::chrono::milliseconds kPatience{2000};
+// Enough for a server under load. A port that waits for other words costs all three.
+constexpr std::chrono::milliseconds kPlainPatience{2000};
+constexpr std::chrono::milliseconds kOtherPatience{1000};
 
 bool is_openai(const Json& json, const std::string&) {
   const Json* data = dig(json, {"data"});
@@ -71,7 +73,7 @@ Spec probe_spec(uint16_t port, bool tls) {
   Spec spec;
   spec.port = port;
   spec.scheme = tls ? "https" : "http";
-  spec.within = kPatience;
+  spec.within = kPlainPatience;
   return spec;
 }
 
@@ -107,12 +109,9 @@ std::string speaks_http2(const HttpResponse& response) {
   return base::starts_with(response.header("content-type"), "application/grpc") ? "grpc" : "http";
 }
 
-HttpResponse grpc_call(const Spec& spec, const Subject& subject) {
-  HttpRequest request = request_to(spec, subject, "POST", "/grpc.health.v1.Health/Check");
-  request.http2 = true;
-  request.headers = {"Content-Type: application/grpc", "TE: trailers"};
-  request.body = std::string(5, '\0');  // one empty message, not compressed
-  return exchange(request);
+HttpResponse grpc_call(Spec spec, const Subject& subject) {
+  spec.within = kOtherPatience;
+  return exchange(grpc_request(spec, subject, "/grpc.health.v1.Health/Check", ""));
 }
 
 Identity identify_tls(const Spec& spec, const Subject& subject) {
@@ -122,7 +121,9 @@ Identity identify_tls(const Spec& spec, const Subject& subject) {
   identity.tls = true;
   identity.speaks = speaks_http2(call);
   if (identity.speaks == "grpc") return identity;
-  if (identity.speaks == "http") return identify_http(spec, subject);
+  // Not every server answers such a call at all.
+  HttpResponse page = exchange(request_to(spec, subject, "GET", "/"));
+  if (page.answered || call.answered) return identify_http(spec, subject);
   identity.speaks = "tls";
   return identity;
 }

@@ -45,6 +45,9 @@ const Kind* find_kind(std::string_view name);
 
 Prepared prepare_http(const Spec& spec, const Subject& subject);
 Prepared prepare_openai(const Spec& spec, const Subject& subject);
+Prepared prepare_embeddings(const Spec& spec, const Subject& subject);
+Prepared prepare_kserve(const Spec& spec, const Subject& subject);
+Prepared prepare_grpc_health(const Spec& spec, const Subject& subject);
 Prepared prepare_exec(const Spec& spec, const Subject& subject);
 
 }  // namespace pare::check

@@ -85,6 +85,10 @@ Status set_allow_empty(Spec& spec, std::string_view, const FileReader&) {
   spec.allow_empty = true;
   return {};
 }
+Status set_stream(Spec& spec, std::string_view, const FileReader&) {
+  spec.stream = true;
+  return {};
+}
 Status set_tls(Spec& spec, std::string_view, const FileReader&) {
   spec.scheme = "https";
   return {};
@@ -98,19 +102,22 @@ struct Modifier {
 
 const std::vector<Modifier>& modifiers() {
   static const std::vector<Modifier> table = {
-      {"batch", set_batch},
-      {"repeat", set_repeat},
-      {"within", set_within},
-      {"expect", set_expect},
-      {"match", set_match},
-      {"header", set_header},
-      {"method", set_method},
-      {"body", set_body},
-      {"name", set_name},
-      {"tls", set_tls, true},
-      {"allow-empty", set_allow_empty, true},
+      {"batch", set_batch},   {"repeat", set_repeat},       {"within", set_within},
+      {"expect", set_expect}, {"match", set_match},         {"header", set_header},
+      {"method", set_method}, {"body", set_body},           {"name", set_name},
+      {"tls", set_tls, true}, {"stream", set_stream, true}, {"allow-empty", set_allow_empty, true},
   };
   return table;
+}
+
+// As apply_modifiers reads it back.
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (char c : text) {
+    if (c == ';') out += '\\';
+    out += c;
+  }
+  return out;
 }
 
 Status apply_one(Spec& spec, std::string_view text, const FileReader& read) {
@@ -144,8 +151,9 @@ Status apply_one(Spec& spec, std::string_view text, const FileReader& read) {
   Status status = row->apply(spec, value, read);
   if (!status) status.error().message = fmt::format("{}: {}", name, status.error().message);
   if (!status) return status;
-  spec.text +=
-      name == "header" ? ";header=" + mask_header(value) : fmt::format(";{}", base::trim(text));
+  bool header = name == "header";
+  std::string shown = header ? "header=" + mask_header(value) : std::string(base::trim(text));
+  spec.text += ";" + escaped(shown);
   return {};
 }
 

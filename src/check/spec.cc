@@ -85,6 +85,7 @@ bool has_stray_control(std::string_view text) {
 std::string default_name(const Spec& spec) {
   std::string name = spec.kind;
   if (spec.kind == "http") name = name_of_path(spec.path);
+  if (spec.kind == "kserve") name = name_of_path(spec.model);
   if (spec.kind == "exec") name = name_of_path(spec.argv.front());
   return spec.batch > 1 ? fmt::format("{}-batch{}", name, spec.batch) : name;
 }

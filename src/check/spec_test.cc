@@ -51,6 +51,30 @@ TEST(Spec, OpenaiTakesAModelWithSlashes) {
   EXPECT_NE(refusal("openai://:8000/v1").find("leave it away"), std::string::npos);
 }
 
+TEST(Spec, KserveNeedsAModelAndGrpcHealthMayNameAService) {
+  EXPECT_EQ(parsed("kserve://:8000/resnet").model, "resnet");
+  EXPECT_EQ(parsed("kserve://:8000/resnet").name, "resnet");
+  EXPECT_NE(refusal("kserve://:8000").find("no model is named"), std::string::npos);
+  EXPECT_NE(refusal("kserve://:8000/v2/models/x").find("leave it away"), std::string::npos);
+  EXPECT_EQ(parsed("grpc-health://:8001").service, "");
+  EXPECT_EQ(parsed("grpc-health://:8001/inference.Service").service, "inference.Service");
+  EXPECT_EQ(parsed("openai://:8000;stream=1").stream, true);
+}
+
+TEST(Spec, TheTextOfASpecGivesTheSameSpecAgain) {
+  for (const char* text :
+       {"http://:80/x;body={\"a\":\"b\\;c\"};batch=2", "exec:sh -c 'a; b';within=5s",
+        "curl -sS -H 'A: b c' -d '{\"a\": \"x; y\"}' localhost:80/x"}) {
+    Spec once = parsed(text);
+    Spec twice = parsed(once.text);
+    EXPECT_EQ(twice.text, once.text);
+    EXPECT_EQ(twice.body, once.body);
+    EXPECT_EQ(twice.argv, once.argv);
+    EXPECT_EQ(twice.headers, once.headers);
+    EXPECT_EQ(twice.within, once.within);
+  }
+}
+
 TEST(Spec, ExecIsSplitAsAShellWouldAndMayHoldSemicolonsInQuotes) {
   Spec spec = parsed("exec:/bin/sh -c 'test -e /x; exit $?' \"a \\\"b\\\"\" ;within=5s");
   EXPECT_EQ(spec.argv,
