@@ -53,7 +53,10 @@ class DockerEngineTest : public testing::Test {
 
   void TearDown() override {
     engine_.reset();
+    std::string directory = daemon_->directory();
     daemon_.reset();
+    EXPECT_NE(access(directory.c_str(), F_OK), 0) << directory;
+    EXPECT_THAT(base::read_file("/proc/self/mountinfo").value(), Not(HasSubstr(directory)));
   }
 
   Result<Target> resolved(const std::vector<std::string>& words) {
