@@ -1,4 +1,6 @@
 // One `docker run` command in a small POSIX shell script.
+#include "emit/docker.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,27 +15,6 @@ namespace {
 
 // The command's words, one line of the script each: an option with its value.
 using Lines = std::vector<std::vector<std::string>>;
-
-bool has_namespace(const privilege::Policy& policy, const std::string& name) {
-  const auto& list = policy.host_namespaces;
-  return std::find(list.begin(), list.end(), name) != list.end();
-}
-
-enum class Network { kNone, kInternal, kOpen, kHost };
-
-Network network_of(const privilege::Policy& policy, const Plan& plan) {
-  if (has_namespace(policy, "network")) return Network::kHost;
-  if (policy.egress_any || !policy.egress.empty()) return Network::kOpen;
-  return plan.ports.empty() ? Network::kNone : Network::kInternal;
-}
-
-std::string network_name(const Plan& plan) {
-  return plan.name + "-closed";
-}
-// An interface's name has at most 15 characters (IFNAMSIZ).
-std::string bridge_name(const Plan& plan) {
-  return "pare-" + base::sha256_hex(plan.name).substr(0, 8);
-}
 
 // One field of --mount's CSV (docs.docker.com, "bind mounts"; RFC 4180 quoting).
 std::string mount_field(const std::string& key, const std::string& value) {
@@ -92,14 +73,6 @@ void add_files(const privilege::Policy& policy, const Plan& plan, Lines& lines) 
   }
 }
 
-// Where the target published a port of the container; the same number where it did not say.
-uint16_t published_port(const target::Target& target, uint16_t port) {
-  for (const target::PublishedPort& p : target.ports) {
-    if (p.port == port && p.host_port != 0) return p.host_port;
-  }
-  return port;
-}
-
 void add_network(const verdict::Proof& proof, const Plan& plan, Lines& lines) {
   switch (network_of(proof.policy, plan)) {
     case Network::kHost:
@@ -132,12 +105,8 @@ void add_target(const target::Target& target, const Plan& plan, Lines& lines) {
   if (!target.runtime.empty()) lines.push_back({"--runtime", target.runtime});
   if (!target.gpus.empty()) lines.push_back({"--gpus", target.gpus});
   for (const std::string& option : target.lsm_options) lines.push_back({"--security-opt", option});
-  for (const target::KeptOption& kept : target.kept) {
-    if (kept.value == "true") {
-      lines.push_back({kept.option});
-    } else {
-      lines.push_back({kept.option, kept.value});
-    }
+  for (const target::KeptOption& kept : kept_options(target)) {
+    lines.push_back({kept.option + "=" + kept.value});  // right for flags and values alike
   }
   for (const target::EnvVar& variable : plan.env) {
     lines.push_back(
@@ -185,62 +154,12 @@ std::string network_text(const Plan& plan) {
       "  --publish 127.0.0.1:{1}:{1}\n"
       "into the command, and close the way out by hand (it is open again after a reboot):\n"
       "  iptables -I DOCKER-USER -i {2} -m conntrack --ctstate NEW -j DROP\n",
-      plan.name, port, bridge_name(plan));
+      plan.name, port, bridge_name(network_name(plan)));
   return comment_lines(text) + fmt::format(
                                    "docker network inspect {0} >/dev/null 2>&1 ||\n"
                                    "  docker network create --internal --opt "
                                    "com.docker.network.bridge.name={1} {0} >/dev/null\n\n",
-                                   network_name(plan), bridge_name(plan));
-}
-
-std::vector<std::string> assumptions(const verdict::Proof& proof, const Plan& plan) {
-  std::vector<std::string> out;
-  if (network_of(proof.policy, plan) == Network::kInternal) {
-    out.push_back(
-        fmt::format("refused connections are dropped in silence by some versions of the "
-                    "Engine; the proof refused egress as '{}'",
-                    privilege::to_string(proof.policy.refusal)));
-    out.emplace_back(
-        "an Engine with the fix for CVE-2024-29018 (26.0, 25.0.5, 23.0.11): older ones "
-        "send DNS questions out of internal networks where the host's resolver is on "
-        "its loopback");
-  }
-  if (proof.policy.user.uid == 0 && !plan.scratch.empty()) {
-    out.emplace_back(
-        "runc 1.2 or later where another uid than 0 writes to a tmpfs: before, it gets "
-        "the mode of the image's own directory");
-  }
-  if (proof.target.kind == target::Kind::kRootfs) {
-    out.push_back("an image made from the root file system that was proved, in the place of " +
-                  plan.image);
-  }
-  for (const Mounted& m : plan.volumes) {
-    if (m.source.empty()) continue;
-    out.push_back(fmt::format("{} holds what it held when the proof ran, and uid {} may {} it",
-                              m.source, proof.policy.user.uid,
-                              m.writable ? "read and write" : "read"));
-  }
-  for (const target::EnvVar& variable : plan.env) {
-    if (variable.secret) out.push_back(variable.name + " is exported to this script");
-  }
-  return out;
-}
-
-std::vector<std::string> inexpressible(const verdict::Proof& proof, const Plan& plan) {
-  std::vector<std::string> out;
-  Network network = network_of(proof.policy, plan);
-  if (network == Network::kOpen && !proof.policy.egress_any) {
-    out.push_back("egress to " + base::join(egress_clauses(proof.policy), ", ") +
-                  " alone: Docker's networks are open or closed, this one is open");
-  }
-  if (network == Network::kHost) {
-    out.emplace_back("which ports are reachable: the server has the host's network");
-  }
-  for (const Port& port : plan.closed_ports) {
-    if (network != Network::kInternal) continue;
-    out.push_back(fmt::format("port {} closed to the containers of the same network", port.port));
-  }
-  return out;
+                                   network_name(plan), bridge_name(network_name(plan)));
 }
 
 std::string secret_checks(const Plan& plan) {
@@ -261,7 +180,7 @@ std::optional<File> pull_script(const verdict::Proof& proof, const Plan& serving
   plan.seccomp_name = serving.seccomp_name;
   Header header;
   header.title = "Fills the volumes of " + serving.name + ": run it once, before run.sh.";
-  header.inexpressible = inexpressible(*pull, plan);
+  header.inexpressible = docker_inexpressible(*pull, plan);
   std::string wait =
       "echo 'when " + plan.name + " is ready: docker rm --force " + plan.name + "'\n";
   if (plan.probe && plan.probe->kind == Probe::Kind::kHttp) {
@@ -290,8 +209,8 @@ Result<std::vector<File>> emit_docker(const verdict::Proof& proof, const Options
   Header header;
   header.title = plan.name + ": the least privilege that pare proved, as one docker run command.";
   if (pull_phase(proof)) header.extra.push_back("Fill the volumes first: sh pull.sh");
-  header.assumptions = assumptions(proof, plan);
-  header.inexpressible = inexpressible(proof, plan);
+  header.assumptions = docker_assumptions(proof, plan);
+  header.inexpressible = docker_inexpressible(proof, plan);
   header.check = {"docker inspect " + plan.name, "docker logs " + plan.name};
   std::string text = "#!/bin/sh\n" + comment_lines(header_text(proof, plan, header)) +
                      "set -eu\ncd \"$(dirname \"$0\")\"\n\n";

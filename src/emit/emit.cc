@@ -80,6 +80,7 @@ const std::vector<Emitter>& emitter_table() {
       {"kubernetes", "Deployment, Service, NetworkPolicy and the Jobs that verify it", "kubernetes",
        emit_kubernetes},
       {"docker", "one docker run command and its seccomp profile", "docker", emit_docker},
+      {"compose", "a compose file with one service", "docker", emit_compose},
       {"oci", "config.json of a bundle for runc", "", emit_oci},
       {"seccomp", "the list of system calls, for Docker and Kubernetes", "", emit_seccomp},
   };

@@ -342,6 +342,49 @@ TEST(Docker, AMissingSecretStopsTheScriptBeforeDocker) {
   EXPECT_THAT(ran.output, HasSubstr("NGC_API_KEY: export it first"));
 }
 
+TEST(Compose, TheServiceHasThePolicyAndNothingElse) {
+  auto files = emitted(image_proof("docker"), "compose");
+  Json document = yaml_documents(content_of(files, "compose.yaml")).at(0);
+  ASSERT_EQ(document["services"].size(), 1u);
+  Json service = document["services"]["embed"];
+  EXPECT_EQ(service["user"], "1000:1001");
+  EXPECT_EQ(service["group_add"], (Json{"44", "107"}));
+  EXPECT_EQ(service["privileged"], false);
+  EXPECT_EQ(service["read_only"], true);
+  EXPECT_EQ(service["cap_drop"], Json::array({"ALL"}));
+  EXPECT_EQ(service["cap_add"], Json::array({"SYS_NICE"}));
+  EXPECT_EQ(service["security_opt"],
+            (Json{"no-new-privileges:true", "seccomp:./embed.seccomp.json"}));
+  EXPECT_EQ(service["pids_limit"], 512);
+  EXPECT_EQ(service["networks"], Json::array({"closed"}));
+  EXPECT_FALSE(service.contains("ports") || service.contains("network_mode"));
+  EXPECT_EQ(document["networks"]["closed"]["internal"], true);
+  EXPECT_EQ(service["command"], (Json{"serve", "--all"}));
+  EXPECT_EQ(service["mem_limit"], "8g");
+  EXPECT_THAT(service["environment"], Contains("NGC_API_KEY"));
+  EXPECT_THAT(service["environment"], Contains("ODD=a$$(HOME) 'b'\nc"));
+  ASSERT_EQ(service["volumes"].size(), 4u);
+  EXPECT_EQ(service["volumes"][1]["target"], "/opt/cache");
+  EXPECT_FALSE(service["volumes"][1].contains("read_only"));
+  EXPECT_EQ(
+      service["volumes"][2],
+      (Json{{"type", "volume"}, {"source", "models"}, {"target", "/models"}, {"read_only", true}}));
+  EXPECT_EQ(document["volumes"]["models"]["external"], true);
+  std::string head = content_of(files, "compose.yaml");
+  EXPECT_THAT(head, HasSubstr("--log-driver=local: write it in by hand"));
+  EXPECT_THAT(head, ::testing::Not(HasSubstr("--detach=true")));
+}
+
+TEST(Compose, ThePullIsAServiceThatIsOnlyStartedOnRequest) {
+  auto files = emitted(pulling_proof("docker"), "compose");
+  Json services = yaml_documents(content_of(files, "compose.yaml")).at(0)["services"];
+  EXPECT_EQ(services["embed-pull"]["profiles"], Json::array({"pull"}));
+  EXPECT_EQ(services["embed-pull"]["ports"], Json::array({"127.0.0.1:9000:8000"}));
+  EXPECT_FALSE(services["embed-pull"]["volumes"][1].contains("read_only"));
+  EXPECT_EQ(services["embed"]["volumes"][1]["read_only"], true);
+  EXPECT_EQ(services["embed"]["networks"], Json::array({"closed"}));
+}
+
 TEST(SeccompFile, MeansThePolicyWithItsCommentInside) {
   verdict::Proof proof = llama_proof();
   Json json = Json::parse(emitted(proof, "seccomp").at(0).content);

@@ -88,7 +88,7 @@ inline verdict::Proof image_proof(const std::string& for_platform) {
   t.ports = {{"", 9000, 8000, "tcp"}, {"", 8002, 8002, "tcp"}};
   t.gpus = "all";
   t.init = true;
-  t.kept = {{"--memory", "8g"}};
+  t.kept = {{"--detach", "true"}, {"--memory", "8g"}, {"--log-driver", "local"}};
   t.written = {"docker", "run", "--gpus", "all", "-p", "9000:8000", t.image, "serve", "--all"};
   p.policy.user = {1000, 1001, {44, 107}};
   p.policy.capabilities = privilege::CapabilitySet{"SYS_NICE"};

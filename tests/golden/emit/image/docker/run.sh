@@ -15,7 +15,7 @@
 #   - /data/cache holds what it held when the proof ran, and uid 1000 may read and write it
 #   - models holds what it held when the proof ran, and uid 1000 may read it
 #   - /etc/embed/config.yaml holds what it held when the proof ran, and uid 1000 may read it
-#   - NGC_API_KEY is exported to this script
+#   - NGC_API_KEY is in the environment of who runs this
 #
 # What cannot be expressed here:
 #   - port 8002 closed to the containers of the same network
@@ -31,13 +31,13 @@ cd "$(dirname "$0")"
 # at its own address, by the host and by containers of the same network:
 #   curl "http://$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' embed):8000/"
 # It does not stop what listens on the host's own side of the bridge; as root:
-#   iptables -I INPUT -i pare-8a1eed22 -m conntrack --ctstate NEW -j DROP
+#   iptables -I INPUT -i pare-bdb18091 -m conntrack --ctstate NEW -j DROP
 # To have it on 127.0.0.1:8000 instead, create the network without --internal, put
 #   --publish 127.0.0.1:8000:8000
 # into the command, and close the way out by hand (it is open again after a reboot):
-#   iptables -I DOCKER-USER -i pare-8a1eed22 -m conntrack --ctstate NEW -j DROP
+#   iptables -I DOCKER-USER -i pare-bdb18091 -m conntrack --ctstate NEW -j DROP
 docker network inspect embed-closed >/dev/null 2>&1 ||
-  docker network create --internal --opt com.docker.network.bridge.name=pare-8a1eed22 embed-closed >/dev/null
+  docker network create --internal --opt com.docker.network.bridge.name=pare-bdb18091 embed-closed >/dev/null
 
 docker run --detach --name embed \
   --user 1000:1001 \
@@ -61,7 +61,8 @@ docker run --detach --name embed \
   --network embed-closed \
   --init \
   --gpus all \
-  --memory 8g \
+  --memory=8g \
+  --log-driver=local \
   --env NGC_API_KEY \
   --env MODE=yes \
   --env 'ODD=a$(HOME) '\''b'\''

@@ -25,13 +25,13 @@ cd "$(dirname "$0")"
 # at its own address, by the host and by containers of the same network:
 #   curl "http://$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' llama-server):8000/"
 # It does not stop what listens on the host's own side of the bridge; as root:
-#   iptables -I INPUT -i pare-5ec30eef -m conntrack --ctstate NEW -j DROP
+#   iptables -I INPUT -i pare-e7bc1770 -m conntrack --ctstate NEW -j DROP
 # To have it on 127.0.0.1:8000 instead, create the network without --internal, put
 #   --publish 127.0.0.1:8000:8000
 # into the command, and close the way out by hand (it is open again after a reboot):
-#   iptables -I DOCKER-USER -i pare-5ec30eef -m conntrack --ctstate NEW -j DROP
+#   iptables -I DOCKER-USER -i pare-e7bc1770 -m conntrack --ctstate NEW -j DROP
 docker network inspect llama-server-closed >/dev/null 2>&1 ||
-  docker network create --internal --opt com.docker.network.bridge.name=pare-5ec30eef llama-server-closed >/dev/null
+  docker network create --internal --opt com.docker.network.bridge.name=pare-e7bc1770 llama-server-closed >/dev/null
 
 docker run --detach --name llama-server \
   --user 65532:65532 \

@@ -39,7 +39,8 @@ docker run --detach --name embed-pull \
   --publish 127.0.0.1:9000:8000 \
   --init \
   --gpus all \
-  --memory 8g \
+  --memory=8g \
+  --log-driver=local \
   --env NGC_API_KEY \
   --env MODE=yes \
   --env 'ODD=a$(HOME) '\''b'\''
