@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/oci_config.h"
 #include "engine/oci_container.h"
+#include "sys/path.h"
 #include "sys/rootfs.h"
 
 namespace pare::engine {
@@ -229,7 +230,7 @@ Status OciEngine::sweep(const std::string& session) {
   PARE_CHECK_OK(sys::unmount_marked(session));
   for (const std::string& place : {places_.memory, places_.disk}) {
     for (const std::string& id : directories_with(place, session)) {
-      PARE_CHECK_OK(sys::remove_tree(place + "/" + id));
+      PARE_CHECK_OK(sys::remove_tree(sys::join_path(place, id)));
     }
   }
   return {};

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "sys/path.h"
 
 namespace pare::engine {
 
@@ -87,7 +88,7 @@ Result<std::vector<ProvidedFile>> provide_files(const std::string& directory,
   contents.emplace_back("hostname", hostname + "\n");
   std::vector<ProvidedFile> files;
   for (const auto& [name, text] : contents) {
-    std::string source = directory + "/" + name;
+    std::string source = sys::join_path(directory, name);
     PARE_CHECK_OK(write_quickly(source, text, 0644));
     files.push_back({source, "/etc/" + name});
   }

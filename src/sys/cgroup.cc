@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "sys/deadline.h"
+#include "sys/path.h"
 
 namespace pare::sys {
 
@@ -45,7 +46,7 @@ std::vector<std::string> tree(const std::string& directory) {
   all.push_back(directory);
   for (size_t i = 0; i < all.size(); ++i) {
     std::string parent = all[i];
-    for (const std::string& name : subdirectories(parent)) all.push_back(parent + "/" + name);
+    for (const std::string& name : subdirectories(parent)) all.push_back(join_path(parent, name));
   }
   return all;
 }

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "base/text.h"
+#include "sys/path.h"
 
 namespace pare::sys {
 
@@ -70,7 +71,7 @@ class TreeRemover {
     while (const dirent* entry = readdir(dir.get())) {
       std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
-      PARE_CHECK_OK(remove(fd, name, path + "/" + name));
+      PARE_CHECK_OK(remove(fd, name, join_path(path, name)));
     }
     return {};
   }
@@ -120,7 +121,7 @@ Result<std::string> read_in_root(const std::string& root, const std::string& pat
   while (true) {
     ssize_t n = read(fd.get(), buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("cannot read " + path + " in " + root, errno);
+    if (n < 0) return fail_errno("cannot read " + join_path(root, path), errno);
     if (n == 0) return content;
     content.append(buffer, static_cast<size_t>(n));
   }

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "sys/deadline.h"
 #include "sys/mounts.h"
+#include "sys/path.h"
 #include "sys/rootfs.h"
 
 namespace pare::sys {
@@ -140,7 +141,7 @@ Result<std::vector<Session>> dead_sessions(const std::string& root) {
   PARE_TRY(UniqueFd root_lock, lock_root(root));
   for (const std::string& id : entries(root)) {
     if (!is_session_id(id)) continue;
-    std::string directory = root + "/" + id;
+    std::string directory = join_path(root, id);
     PARE_TRY(UniqueFd lock, open_lock(directory + "/lock"));
     if (!take_lock(lock.get())) continue;
     (void)sign_lock(lock.get(), directory);  // a full disk must not keep it from being swept
