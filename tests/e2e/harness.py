@@ -61,6 +61,8 @@ class Ground(unittest.TestCase):
         self.addCleanup(self._tear_down_ground)
 
     def _tear_down_ground(self):
+        if self.state.exists():
+            self.pare("clean")
         for mount in sorted(mounts_below(self.dir), reverse=True):
             subprocess.run(["umount", "-l", mount], check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -70,18 +72,24 @@ class Ground(unittest.TestCase):
 
     def pare(self, *args, timeout=300, env=None, cwd=None):
         argv = [str(PARE), *map(str, args)]
+        env = self.environment() if env is None else env
         start = time.monotonic()
-        done = subprocess.run(
+        done = subprocess.Popen(
             argv,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=cwd or self.dir,
-            env=self.environment() if env is None else env,
             stdin=subprocess.DEVNULL,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd or self.dir,
+            env=env,
         )
-        return Run(argv, done.returncode, done.stdout, done.stderr, time.monotonic() - start)
+        try:
+            out, err = done.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            done.kill()
+            out, err = done.communicate()
+            err += f"still running after {timeout} s"
+        return Run(argv, done.returncode, out, err, time.monotonic() - start)
 
     def prove(
         self,
@@ -97,6 +105,7 @@ class Ground(unittest.TestCase):
         """A proof with no network but `netns`; the Run, and proof.json (None if there is none)."""
         out = out or self.dir / "out"
         words = ["prove", "--rootfs", root, "--for", platform, "-o", out, "--json"]
+        words += ["--ready-within", "20s"]
         words += ["--netns", netns] if netns else ["--network", "none"]
         for check in checks:
             words += ["--check", check]
@@ -244,18 +253,31 @@ def processes_of(directory):
     return found
 
 
+def sessions_of_others(state):
+    """Ids of the sessions of every running pare whose state directory is not `state`."""
+    found = set()
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "comm").read_text() != "pare\n":
+                continue
+            variables = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+            where = dict(v.split("=", 1) for v in variables if "=" in v).get("PARE_STATE_DIR")
+            if where != str(state):
+                found |= set(os.listdir(where or "/var/lib/pare"))
+    return found - {"lock"}
+
+
 class Traces:
     """What there is on the host before a run; left(): what a run left behind."""
 
     def __init__(self, directory):
         self.directory = directory
+        self.state = directory / "state"
         self.before = self._now()
 
     def _now(self):
         now = {("mount", point) for point in mounts_below(self.directory)}
-        now |= {
-            ("process", f"{pid} {command}") for pid, command in processes_of(self.directory).items()
-        }
+        now |= {("process", f"{pid} {what}") for pid, what in processes_of(self.directory).items()}
         for path, directories, _ in os.walk("/sys/fs/cgroup"):
             now |= {
                 ("cgroup", os.path.join(path, name))
@@ -265,7 +287,7 @@ class Traces:
         for place, prefix in (
             ("/run/netns", "pare"),
             ("/run/runc", "pare-"),
-            (self.directory / "state", ""),
+            (self.state, ""),
         ):
             with contextlib.suppress(OSError):
                 now |= {
@@ -275,14 +297,16 @@ class Traces:
                 }
         return now
 
-    def left(self, patience=10.0):
-        """Sorted. Whatever other tests make meanwhile is gone or different within `patience` s."""
+    def left(self, patience=5.0):
+        """Sorted. Not what other tests make meanwhile: theirs has another session, or goes away."""
         end = time.monotonic() + patience
         left = self._now() - self.before
+        others = sessions_of_others(self.state)
         while left and time.monotonic() < end:
-            time.sleep(0.2)
+            time.sleep(0.1)
             left &= self._now()
-        return sorted(left)
+            others |= sessions_of_others(self.state)
+        return sorted(l for l in left if not any(id in l[1] for id in others))
 
 
 @contextlib.contextmanager
