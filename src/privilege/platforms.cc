@@ -72,6 +72,7 @@ Platform docker() {
   p.sysctls = {{"net.ipv4.ip_unprivileged_port_start", "0"},
                {"net.ipv4.ping_group_range", "0 2147483647"}};
   p.tmpfs_exec = false;  // --tmpfs is noexec unless it says exec
+  p.tmpfs_owned = true;  // --tmpfs PATH:uid=,gid= can say so; an emptyDir is root's, mode 0777
   p.can_set_pids = true;
   p.can_set_memlock = true;
   p.mounts = default_mounts();

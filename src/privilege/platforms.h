@@ -30,6 +30,7 @@ struct Platform {
   std::map<std::string, std::string> sysctls;  // set in the container by the platform
   bool ambient_capabilities = false;           // whether a non-root process gets added capabilities
   bool tmpfs_exec = false;                     // its scratch volumes allow exec
+  bool tmpfs_owned = false;                    // they belong to the container's user; else to root
   uint64_t shm_bytes = 67108864;
   bool can_set_pids = false;  // a Pod has no field for it
   bool can_set_memlock = false;
