@@ -117,10 +117,14 @@ Json platform_mount(const privilege::PlatformMount& mount, const Policy& policy,
   return mount_json(mount.path, mount.type, mount.type, options);
 }
 
-Json scratch_mount(const Target& target, const privilege::Writable& writable,
+Json scratch_mount(const Target& target, const privilege::Writable& writable, const Policy& policy,
                    const Platform& platform) {
   std::vector<std::string> options = {"nosuid", "nodev", "mode=1777",
                                       writable.exec || platform.tmpfs_exec ? "exec" : "noexec"};
+  if (platform.tmpfs_owned) {
+    options.push_back("uid=" + std::to_string(policy.user.uid));
+    options.push_back("gid=" + std::to_string(policy.user.gid));
+  }
   if (uint64_t bytes = privilege::tmpfs_bytes(writable); bytes > 0) {
     options.push_back("size=" + std::to_string(bytes));
   }
@@ -156,7 +160,7 @@ Json mounts_json(const Target& target, const Policy& policy, const Platform& pla
     add(mount.path, platform_mount(mount, policy, platform));
   }
   for (const privilege::Writable& writable : policy.writable) {
-    add(writable.path, scratch_mount(target, writable, platform));
+    add(writable.path, scratch_mount(target, writable, policy, platform));
   }
   for (const ProvidedFile& file : files) {
     add(file.path, bind_json(file.path, file.source, policy.rootfs_writable));

@@ -110,6 +110,16 @@ TEST_F(OciConfig, ScratchSpaceIsExecWhereThePolicyOrThePlatformSaysSo) {
   EXPECT_TRUE(has(mount("/a")["options"], "exec"));
 }
 
+TEST_F(OciConfig, ScratchSpaceBelongsToTheUserWhereThePlatformCanSaySo) {
+  policy_.writable = {{"/a"}};
+  policy_.user = {5, 6, {}};
+  EXPECT_TRUE(has(mount("/a")["options"], "uid=5"));
+  EXPECT_TRUE(has(mount("/a")["options"], "gid=6"));
+  platform_ = privilege::find_platform("kubernetes").value();
+  EXPECT_FALSE(has(mount("/a")["options"], "uid=5"));
+  EXPECT_TRUE(has(mount("/a")["options"], "mode=1777"));
+}
+
 TEST_F(OciConfig, SharedMemoryHasThePlatformsSizeUnlessThePolicyHasOne) {
   EXPECT_TRUE(has(mount("/dev/shm")["options"], "size=67108864"));
   policy_.shm_bytes = 1 << 30;

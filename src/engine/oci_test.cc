@@ -152,6 +152,15 @@ TEST_F(OciTest, AReadOnlyRootRefusesWritesAndItsWritablePathsTakeThem) {
   EXPECT_THAT(text, HasSubstr("/programs tmpfs rw,nosuid,nodev,relatime 0 0"));
 }
 
+TEST_F(OciTest, ScratchSpaceOverADirectoryOfTheImageHasThePlatformsOwnerAndMode) {
+  policy_.user = {1000, 1001, {}};
+  policy_.writable = {{"/hidden", "tmpfs", 0, false, false}, {"/data", "tmpfs", 0, false, true}};
+  const std::string script = "stat -c '%a %u %g' /hidden /data";
+  EXPECT_EQ(output(script, policy_), "1777 0 0\n1777 0 0\n");
+  platform_ = privilege::find_platform("docker").value();
+  EXPECT_EQ(output(script, policy_), "1777 1000 1001\n1777 1000 1001\n");
+}
+
 TEST_F(OciTest, CopyUpStartsWithWhatTheImageHasThere) {
   policy_.writable = {{"/data", "tmpfs", 0, false, true}, {"/hidden", "tmpfs", 0, false, false}};
   std::string text = output(
