@@ -22,28 +22,39 @@ bool attaches(bool fexit) {
   return trampoline_bpf__load(trial.get()) == 0 && trampoline_bpf__attach(trial.get()) == 0;
 }
 
-}  // namespace
-
-Result<KernelTypes> KernelTypes::read() {
-  auto raw = base::read_file(kTypes);
-  if (!raw)
+// The type information is searched for names without being parsed, which takes a quarter of the
+// time.
+Result<Hooks> find_hooks() {
+  auto types = base::read_file(kTypes);
+  if (!types)
     return fail(ErrorKind::kHost,
                 "this kernel has no type information at " + std::string(kTypes) +
                     ", which recording needs: use a kernel built with CONFIG_DEBUG_INFO_BTF, or "
                     "--no-record");
-  return KernelTypes(std::move(*raw));
+  auto has_tracepoint = [&types](const std::string& name) {
+    return types->find("btf_trace_" + name + '\0') != std::string::npos;
+  };
+  Hooks hooks;
+  hooks.uring_request = has_tracepoint("io_uring_submit_req");
+  hooks.uring_sqe = !hooks.uring_request && has_tracepoint("io_uring_submit_sqe");
+  if (has_tracepoint("cap_capable"))
+    hooks.capability = "tracepoint";
+  else if (attaches(true))
+    hooks.capability = "fexit";
+  else if (attaches(false))
+    hooks.capability = "kprobe";
+  else
+    return fail(ErrorKind::kHost,
+                "this kernel lets no program see capability checks (no cap_capable tracepoint, and "
+                "tracing functions is refused): use Linux 6.14 or later, or --no-record");
+  return hooks;
 }
 
-bool KernelTypes::has_tracepoint(std::string_view name) const {
-  std::string type = "btf_trace_" + std::string(name);
-  return raw_.find(type + '\0') != std::string::npos;
-}
+}  // namespace
 
-std::string capability_hook(const KernelTypes& types) {
-  if (types.has_tracepoint("cap_capable")) return "tracepoint";
-  if (attaches(true)) return "fexit";
-  if (attaches(false)) return "kprobe";
-  return "";
+const Result<Hooks>& hooks() {
+  static const Result<Hooks> found = find_hooks();
+  return found;
 }
 
 }  // namespace pare::record

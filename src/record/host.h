@@ -2,25 +2,18 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "base/result.h"
 
 namespace pare::record {
 
-// /sys/kernel/btf/vmlinux, searched for names without being parsed (parsing takes longer than all
-// of open()).
-class KernelTypes {
- public:
-  static Result<KernelTypes> read();                 // kHost: no BTF
-  bool has_tracepoint(std::string_view name) const;  // as tp_btf
-
- private:
-  explicit KernelTypes(std::string raw) : raw_(std::move(raw)) {}
-  std::string raw_;
+struct Hooks {
+  std::string capability;      // "tracepoint", "fexit" or "kprobe", whichever works first
+  bool uring_request = false;  // tracepoint io_uring_submit_req (Linux 6.3)
+  bool uring_sqe = false;      // io_uring_submit_sqe, its predecessor
 };
 
-// "tracepoint", "fexit" or "kprobe", whichever works first; empty: none.
-std::string capability_hook(const KernelTypes& types);
+// Found out once a process. kHost: no kernel type information, or no way to see capability checks.
+const Result<Hooks>& hooks();
 
 }  // namespace pare::record

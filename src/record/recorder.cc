@@ -10,10 +10,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <map>
 #include <thread>
 #include <vector>
@@ -61,23 +61,25 @@ void for_each_entry(bpf_map* map, F&& visit) {
     if (bpf_map_lookup_elem(fd, &key, &value) == 0) visit(key, value);
 }
 
-Status choose_capability_programs(recorder_bpf& skeleton, const std::string& hook) {
-  if (hook.empty())
-    return fail(ErrorKind::kHost,
-                "this kernel lets no program see capability checks (no cap_capable tracepoint, and "
-                "tracing functions is refused): use Linux 6.14 or later, or --no-record");
-  bpf_program__set_autoload(skeleton.progs.capable_tracepoint, hook == "tracepoint");
-  bpf_program__set_autoload(skeleton.progs.capable_fexit, hook == "fexit");
-  bpf_program__set_autoload(skeleton.progs.capable_kprobe, hook == "kprobe");
-  bpf_program__set_autoload(skeleton.progs.capable_kretprobe, hook == "kprobe");
-  return {};
+// As digest() of bpf/record.h computes it.
+uint64_t digest_of(std::string text) {
+  text.resize((text.size() + PARE_DIGEST_STEP - 1) / PARE_DIGEST_STEP * PARE_DIGEST_STEP);
+  uint64_t digest = 0, word = 0;
+  for (size_t at = 0; at < text.size(); at += sizeof(word)) {
+    std::memcpy(&word, &text[at], sizeof(word));
+    digest = pare_mix(digest, word);
+  }
+  return digest;
 }
 
-void choose_uring_program(recorder_bpf& skeleton, const KernelTypes& types) {
-  const bool now = types.has_tracepoint("io_uring_submit_req");
-  bpf_program__set_autoload(skeleton.progs.uring_submit_req, now);
-  bpf_program__set_autoload(skeleton.progs.uring_submit_sqe,
-                            !now && types.has_tracepoint("io_uring_submit_sqe"));
+void choose_programs(recorder_bpf& skeleton, const Hooks& hooks) {
+  auto& progs = skeleton.progs;
+  bpf_program__set_autoload(progs.capable_tracepoint, hooks.capability == "tracepoint");
+  bpf_program__set_autoload(progs.capable_fexit, hooks.capability == "fexit");
+  bpf_program__set_autoload(progs.capable_kprobe, hooks.capability == "kprobe");
+  bpf_program__set_autoload(progs.capable_kretprobe, hooks.capability == "kprobe");
+  bpf_program__set_autoload(progs.uring_submit_req, hooks.uring_request);
+  bpf_program__set_autoload(progs.uring_submit_sqe, hooks.uring_sqe);
 }
 
 class KernelRecorder final : public Recorder {
@@ -184,7 +186,7 @@ Status KernelRecorder::arm(const std::string& cgroup_leaf) {
     return fail(ErrorKind::kHost, "a cgroup's directory name has 1 to 255 bytes, not \"" +
                                       cgroup_leaf + "\": name the container's cgroup");
   auto* globals = skeleton_->bss;
-  std::copy(cgroup_leaf.begin(), cgroup_leaf.end(), globals->leaf);
+  globals->leaf_digest = digest_of(cgroup_leaf);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   globals->leaf_length = static_cast<uint32_t>(cgroup_leaf.size());
   return {};
@@ -282,15 +284,18 @@ Result<evidence::Evidence> KernelRecorder::finish() {
   return evidence;
 }
 
-Result<Skeleton> load(const Options& options, const KernelTypes& types, const std::string& hook) {
+Result<Skeleton> load(const Options& options, const Hooks& hooks) {
   libbpf_set_print(nullptr);
   Skeleton skeleton(recorder_bpf__open(), recorder_bpf__destroy);
   if (!skeleton) return fail_errno("cannot open the recorder's programs", errno);
-  PARE_CHECK_OK(choose_capability_programs(*skeleton, hook));
-  choose_uring_program(*skeleton, types);
+  choose_programs(*skeleton, hooks);
   if (int error = bpf_map__set_max_entries(skeleton->maps.ring, options.ring_bytes); error != 0)
     return fail_errno("the ring must be a power of two of bytes, at least a page", -error);
   fill_shapes(skeleton->rodata->shapes);
+  for (int nr = 0; nr < PARE_SYSCALLS; ++nr) {
+    const int kind = skeleton->rodata->shapes[nr].kind;
+    skeleton->rodata->exits[nr] = kind != PARE_SHAPE_NONE && kind != PARE_SHAPE_VALUES;
+  }
   skeleton->rodata->see_refusals = options.seccomp_refusals;
   struct stat mnt_ns;
   if (stat("/proc/self/ns/mnt", &mnt_ns) != 0)
@@ -311,10 +316,9 @@ Result<Skeleton> load(const Options& options, const KernelTypes& types, const st
 Result<std::unique_ptr<Recorder>> Recorder::open(const Options& options) {
   if (geteuid() != 0)
     return fail(ErrorKind::kHost, "recording needs root: run pare with sudo, or use --no-record");
-  PARE_TRY(KernelTypes types, KernelTypes::read());
-  const std::string hook = capability_hook(types);
-  PARE_TRY(Skeleton skeleton, load(options, types, hook));
-  auto recorder = std::make_unique<KernelRecorder>(std::move(skeleton), hook);
+  if (!hooks()) return tl::unexpected(hooks().error());
+  PARE_TRY(Skeleton skeleton, load(options, *hooks()));
+  auto recorder = std::make_unique<KernelRecorder>(std::move(skeleton), hooks()->capability);
   PARE_CHECK_OK(recorder->start());
   return std::unique_ptr<Recorder>(std::move(recorder));
 }
@@ -327,7 +331,7 @@ Support probe() {
     return support;
   }
   support.ok = true;
-  if (auto types = KernelTypes::read()) support.capability_hook = capability_hook(*types);
+  support.capability_hook = hooks()->capability;
   return support;
 }
 

@@ -11,6 +11,12 @@
 #define PARE_WIRE_ASSERT _Static_assert
 #endif
 
+// One step of the digest that tells facts apart.
+static inline __u64 pare_mix(__u64 h, __u64 word) {
+  h = (h ^ word) * 0x9e3779b97f4a7c15ULL;
+  return h ^ (h >> 29);
+}
+
 enum {
   PARE_SYSCALLS = 512,  // x86_64 numbers below this one are counted in rows
   PARE_EXES = 32,   // programs with a row of their own; the last one is shared by all later ones
@@ -18,6 +24,7 @@ enum {
   PARE_REQUEST_MAX = 4096,  // PATH_MAX
   PARE_TEXT_MAX = 8192,
   PARE_NAME_MAX = 256,
+  PARE_DIGEST_STEP = 32,  // bytes; the text is padded with zeros to a multiple
   PARE_DEPTH_MAX = 256,   // directories and mounts on the way from a file to the root
   PARE_PACKET_MAX = 512,  // bytes of a DNS message that are kept
 };

@@ -36,7 +36,7 @@ static __always_inline __u64 digest_values(struct scratch* s, __u8 values) {
   __u64 h = values;
 #pragma unroll
   for (int i = 0; i < 6; i++)
-    if (values & 1 << i) h = mix(h, s->record.args[i]);
+    if (values & 1 << i) h = pare_mix(h, s->record.args[i]);
   return h;
 }
 
@@ -231,14 +231,14 @@ static __always_inline bool was_refused(struct task_struct* task, __u64 number, 
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs* regs, long ret) {
+  __u64 number = regs->orig_ax;
+  // Most calls end here, in scope or not.
+  bool looked_at = number < PARE_SYSCALLS && exits[number];
+  if (!looked_at && !see_refusals) return 0;
   struct task_struct* task = bpf_get_current_task_btf();
   if (!in_scope(task)) return 0;
-  __u64 number = regs->orig_ax;
   if (see_refusals && was_refused(task, number, ret)) return 0;
-  if (number >= PARE_SYSCALLS) return 0;
-  // One comparison for PARE_SHAPE_NONE and PARE_SHAPE_VALUES.
-  if ((__u8)(shapes[number].kind - 1) >= PARE_SHAPE_VALUES - 1) return 0;
-  if (task->thread_info.status & TS_COMPAT) return 0;
+  if (!looked_at || (task->thread_info.status & TS_COMPAT)) return 0;
   on_exit_of(number, ret);
   return 0;
 }

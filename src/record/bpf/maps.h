@@ -14,14 +14,16 @@ char LICENSE[] SEC("license") = "GPL";
 
 // ---- constants that user space sets before the programs are loaded
 const volatile struct pare_shape shapes[PARE_SYSCALLS];
+const volatile __u8 exits[PARE_SYSCALLS];  // 1: the call's exit is looked at
 const volatile bool see_refusals = false;  // compare exits with entries
 const volatile __u32 host_mnt_ns = 0;      // inode of the recorder's own mount namespace
 
 // ---- scope
-volatile __u64 scope_id = 0;     // kernfs id of the container's cgroup; 0: none yet
-volatile __u32 members = 0;      // further cgroups in `member_ids`
-volatile __u32 leaf_length = 0;  // of the directory name that is waited for; 0: not armed
-volatile char leaf[PARE_NAME_MAX];
+volatile __u64 scope_cgroup = 0;  // address of the container's cgroup; 0: none yet
+volatile __u64 scope_id = 0;      // kernfs id of the container's cgroup; 0: none yet
+volatile __u32 members = 0;       // further cgroups in `member_ids`
+volatile __u32 leaf_length = 0;   // of the directory name that is waited for; 0: not armed
+volatile __u64 leaf_digest = 0;
 volatile __u32 entry_seen = 0;
 volatile __u64 entry_user_ns = 0;  // address of the entry point's user namespace
 volatile __u32 serving = 0;        // after readiness
@@ -139,7 +141,7 @@ struct scratch {
   __u64 mount;
   __u64 digest;
   struct pare_record record;
-  char text[PARE_TEXT_MAX + PARE_NAME_MAX + 32];
+  char text[PARE_TEXT_MAX + PARE_NAME_MAX + PARE_DIGEST_STEP];
 };
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

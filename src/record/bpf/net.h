@@ -34,7 +34,7 @@ static __always_inline void set_v4(__u8 address[16], __be32 v4) {
 
 static __always_inline struct task_state* current_insider(void) {
   struct task_struct* task = bpf_get_current_task_btf();
-  if (!in_scope(task)) return 0;
+  if (!in_scope_seldom(task)) return 0;
   struct task_state* state = state_of(task);
   return is_insider(state) ? state : 0;
 }
@@ -190,7 +190,8 @@ static __always_inline void send_question(const unsigned char* udp, struct udp_h
 // known by their sockets' states.
 SEC("tp_btf/net_dev_queue")
 int BPF_PROG(on_net_dev_queue, struct sk_buff* skb) {
-  if (!current_insider()) return 0;
+  struct task_struct* task = bpf_get_current_task_btf();
+  if (!in_scope(task) || !is_insider(state_of(task))) return 0;
   // Forwarded in a soft interrupt on top of an insider, or somebody else's socket.
   struct sock* sk = BPF_CORE_READ(skb, sk);
   if (!sk) return 0;

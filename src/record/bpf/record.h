@@ -28,7 +28,7 @@ static __always_inline struct scratch* take_scratch(struct task_state* state, __
   s->record.kind = kind;
   s->record.time_ns = bpf_ktime_get_ns();
   s->record.pid = task->tgid;
-  s->record.uid = task->real_cred->euid.val;
+  s->record.uid = BPF_CORE_READ(task, real_cred, euid.val);
   s->record.exe = state ? state->exe : 0;
   s->record.flags = serving ? PARE_SERVE : 0;
   return s;
@@ -61,11 +61,24 @@ static __always_inline int step(struct scratch* s) {
   return 1;
 }
 
+// bpf_loop(), since Linux 5.17, is verified once; the loop that stands in for it before costs the
+// verifier its every turn.
+#define HAS_LOOP bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)
+
+static long walk_step(__u32 i, void* context) {
+  struct scratch* s = scratch_of_cpu();
+  return s ? !step(s) : 1;
+}
+
 __attribute__((noinline)) int walk(void) {
   struct scratch* s = scratch_of_cpu();
   if (!s) return 0;
-  for (int i = 0; i < PARE_DEPTH_MAX; i++)
-    if (!step(s)) return 0;
+  if (HAS_LOOP) {
+    if (bpf_loop(PARE_DEPTH_MAX, walk_step, 0, 0) < PARE_DEPTH_MAX) return 0;
+  } else {
+    for (int i = 0; i < PARE_DEPTH_MAX; i++)
+      if (!step(s)) return 0;
+  }
   s->record.flags |= PARE_SHORT;
   return 0;
 }
@@ -101,7 +114,7 @@ static __always_inline struct file* file_of(struct task_struct* task, int fd) {
 // Appends the names of what descriptor `fd` is open on, or of the working directory.
 static __always_inline void add_descriptor(struct task_struct* task, int fd) {
   if (fd == AT_FDCWD) {
-    struct fs_struct* fs = task->fs;
+    struct fs_struct* fs = BPF_CORE_READ(task, fs);
     add_path(&fs->pwd);
     return;
   }
@@ -120,31 +133,41 @@ static __always_inline void add_request(struct scratch* s, int dirfd, __u64 addr
   s->record.request = n;
   s->length = n;
   if (n > 0 && s->text[0] == '/') {
-    struct fs_struct* fs = task->fs;
+    struct fs_struct* fs = BPF_CORE_READ(task, fs);
     add_path(&fs->root);
   } else {
     add_descriptor(task, dirfd);
   }
 }
 
-#define DIGEST_PRIME 0x9e3779b97f4a7c15ULL
+#define DIGEST_TURNS ((PARE_TEXT_MAX + PARE_NAME_MAX) / PARE_DIGEST_STEP)
 
-static __always_inline __u64 mix(__u64 h, __u64 word) {
-  h = (h ^ word) * DIGEST_PRIME;
-  return h ^ (h >> 29);
+// 32 bytes of the text; 0: there are no more.
+static __always_inline int digest_step(struct scratch* s, __u32 i) {
+  if (i >= DIGEST_TURNS || i * PARE_DIGEST_STEP >= s->length) return 0;
+  __u64* words = (__u64*)&s->text[i * PARE_DIGEST_STEP];
+  s->digest =
+      pare_mix(pare_mix(pare_mix(pare_mix(s->digest, words[0]), words[1]), words[2]), words[3]);
+  return 1;
 }
 
-// s->digest over the text, 32 bytes at a time.
+static long digest_turn(__u32 i, void* context) {
+  struct scratch* s = scratch_of_cpu();
+  return s ? !digest_step(s, i) : 1;
+}
+
+// Goes on with s->digest over the text.
 __attribute__((noinline)) int digest(void) {
   struct scratch* s = scratch_of_cpu();
   if (!s) return 0;
   __u32 end = s->length;
   if (end > PARE_TEXT_MAX + PARE_NAME_MAX) end = PARE_TEXT_MAX + PARE_NAME_MAX;
-  __builtin_memset(&s->text[end], 0, 32);
-  for (__u32 i = 0; i < PARE_TEXT_MAX + PARE_NAME_MAX; i += 32) {
-    if (i >= s->length) break;
-    __u64* words = (__u64*)&s->text[i];
-    s->digest = mix(mix(mix(mix(s->digest, words[0]), words[1]), words[2]), words[3]);
+  __builtin_memset(&s->text[end], 0, PARE_DIGEST_STEP);
+  if (HAS_LOOP) {
+    bpf_loop(DIGEST_TURNS, digest_turn, 0, 0);
+  } else {
+    for (__u32 i = 0; i < DIGEST_TURNS; i++)
+      if (!digest_step(s, i)) break;
   }
   return 0;
 }
@@ -162,9 +185,10 @@ __attribute__((noinline)) int send_fact(__u64 seed) {
   struct scratch* s = scratch_of_cpu();
   if (!s) return 0;
   struct pare_record* r = &s->record;
-  s->digest = mix(seed, r->kind | (__u64)r->nr << 16 | (__u64)r->flags << 32 | (__u64)r->exe << 48);
-  s->digest = mix(s->digest, (__u32)r->ret | (__u64)r->uid << 32);
-  s->digest = mix(s->digest, r->capability);
+  s->digest =
+      pare_mix(seed, r->kind | (__u64)r->nr << 16 | (__u64)r->flags << 32 | (__u64)r->exe << 48);
+  s->digest = pare_mix(s->digest, (__u32)r->ret | (__u64)r->uid << 32);
+  s->digest = pare_mix(s->digest, r->capability);
   digest();
   __u64 h = r->key = s->digest;
   __u64 one = 1, *n = bpf_map_lookup_elem(&seen, &h);

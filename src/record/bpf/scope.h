@@ -10,8 +10,18 @@ static __always_inline bool id_in_scope(__u64 id) {
   return members && bpf_map_lookup_elem(&member_ids, &id);
 }
 
+// For programs that run often: loads that the verifier has checked, which costs it milliseconds a
+// program.
+// The address alone turns most tasks away; the id tells whether it is still that cgroup's.
 static __always_inline bool in_scope(struct task_struct* task) {
-  return id_in_scope(task->cgroups->dfl_cgrp->kn->id);
+  struct cgroup* cgroup = task->cgroups->dfl_cgrp;
+  if ((__u64)cgroup != scope_cgroup && !members) return false;
+  return id_in_scope(cgroup->kn->id);
+}
+
+// For the others: loads that are checked as they happen.
+static __always_inline bool in_scope_seldom(struct task_struct* task) {
+  return id_in_scope(BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id));
 }
 
 static __always_inline bool same(const char* text, const char* literal, int size) {
@@ -35,12 +45,11 @@ __attribute__((noinline)) int leaf_matches(__u64 name) {
     if (start && s->text[(start - 1) & (PARE_NAME_MAX - 1)] != '-') return 0;
     if (SAME(s->text, "libpod-conmon-")) return 0;
   }
-  s->length = start;
-  for (__u32 i = 0; i < PARE_NAME_MAX; i++) {
-    if (i >= leaf_length) return 1;
-    if (s->text[(s->length + i) & (PARE_NAME_MAX - 1)] != leaf[i]) return 0;
-  }
-  return 0;
+  bpf_probe_read_kernel_str(s->text, PARE_NAME_MAX, (void*)(name + start));
+  s->length = leaf_length;
+  s->digest = 0;
+  digest();
+  return s->digest == leaf_digest;
 }
 
 static __always_inline struct task_state* state_of(struct task_struct* task) {
@@ -71,14 +80,15 @@ static __always_inline bool is_insider(struct task_state* state) {
 
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(on_cgroup_mkdir, struct cgroup* cgroup, const char* path) {
-  if (cgroup->root->hierarchy_id != 0) return 0;  // v1 hierarchies of a hybrid host
-  __u64 id = cgroup->kn->id, parent = 0;
+  if (BPF_CORE_READ(cgroup, root, hierarchy_id) != 0) return 0;  // v1 hierarchies of a hybrid host
+  __u64 id = BPF_CORE_READ(cgroup, kn, id), parent = 0;
   if (!leaf_length) return 0;
-  if (scope_id) parent = cgroup->self.parent->cgroup->kn->id;
+  if (scope_id) parent = BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
   if (!(parent && id_in_scope(parent)) && !leaf_matches((__u64)BPF_CORE_READ(cgroup, kn, name)))
     return 0;
   if (!scope_id) {
     scope_id = id;
+    scope_cgroup = (__u64)BPF_CORE_READ(cgroup, self.cgroup);
   } else {
     // A child, or the container started again.
     __u8 one = 1;
@@ -98,7 +108,8 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup* cgroup, const char* path) {
 
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_cgroup_attach, struct cgroup* cgroup, const char* path, struct task_struct* task) {
-  if (cgroup->root->hierarchy_id != 0 || !id_in_scope(cgroup->kn->id)) return 0;
+  if (BPF_CORE_READ(cgroup, root, hierarchy_id) != 0 || !id_in_scope(BPF_CORE_READ(cgroup, kn, id)))
+    return 0;
   // The container's own tasks may move between its cgroups.
   if (!state_of(task)) mark_outsider(task);
   return 0;
@@ -106,9 +117,9 @@ int BPF_PROG(on_cgroup_attach, struct cgroup* cgroup, const char* path, struct t
 
 SEC("tp_btf/task_newtask")
 int BPF_PROG(on_newtask, struct task_struct* task) {
-  if (!in_scope(task)) return 0;
+  if (!in_scope_seldom(task)) return 0;
   struct task_struct* parent = bpf_get_current_task_btf();
-  if (!in_scope(parent)) {  // clone3(CLONE_INTO_CGROUP)
+  if (!in_scope_seldom(parent)) {  // clone3(CLONE_INTO_CGROUP)
     mark_outsider(task);
     return 0;
   }
@@ -168,14 +179,14 @@ static __always_inline void send_script(struct task_state* state, struct linux_b
   struct task_struct* task = bpf_get_current_task_btf();
   long n = bpf_probe_read_kernel_str(s->text, PARE_REQUEST_MAX, program->filename);
   s->record.request = s->length = n > 0 ? n : 0;
-  struct fs_struct* fs = task->fs;
+  struct fs_struct* fs = BPF_CORE_READ(task, fs);
   add_path(s->text[0] == '/' ? &fs->root : &fs->pwd);
   send_fact(0);
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct* task, int old_pid, struct linux_binprm* program) {
-  if (!in_scope(task)) return 0;
+  if (!in_scope_seldom(task)) return 0;
   struct task_state* state = state_of(task);
   if (!state) state = mark_outsider(task);
   if (!state || state->kind == APART) return 0;
@@ -185,7 +196,8 @@ int BPF_PROG(on_exec, struct task_struct* task, int old_pid, struct linux_binprm
   add_path(&file->f_path);
   if (state->kind != INSIDER) {
     // A runtime's own execve happens in the host's mount namespace, or on a sealed copy of itself.
-    if (task->nsproxy->mnt_ns->ns.inum == host_mnt_ns || (s->record.flags & PARE_DETACHED)) {
+    if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == host_mnt_ns ||
+        (s->record.flags & PARE_DETACHED)) {
       s->busy = 0;
       return 0;
     }

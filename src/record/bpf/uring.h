@@ -26,7 +26,7 @@ static __always_inline void add_kernel_path(struct scratch* s, int dfd, struct f
     n = 0;
   }
   s->record.request = s->length = n;
-  struct fs_struct* fs = task->fs;
+  struct fs_struct* fs = BPF_CORE_READ(task, fs);
   if (s->text[0] == '/')
     add_path(&fs->root);
   else
