@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,6 +50,12 @@ Result<Spec> parse_spec(const std::string& text);
 // All checks of a run, their names made unique ("openai", "openai-batch4", "infer", "infer-2").
 // kUsage also when two `name=` are the same.
 Result<std::vector<Spec>> parse_specs(const std::vector<std::string>& texts);
+
+// The same from the list `checks:` of a file, where nothing needs escaping: each entry is a spec as
+// above, or an object with `check` (such a spec) or `exec` (a list of words) and the modifiers as
+// keys: {"check": "http://:8000/infer", "body": {"x": 1}, "header": {"X-A": "1"}, "tls": true}.
+// kUsage names the entry.
+Result<std::vector<Spec>> parse_checks(const nlohmann::json& checks);
 
 // Turns the ports of specs with host_port into container ports by what the target publishes
 // (pairs of host port and container port). A port that is not published stays as it is.
@@ -96,7 +103,8 @@ struct Listener {
   bool loopback = false;  // 127.0.0.0/8 or ::1
   bool operator==(const Listener&) const = default;
 };
-// TCP sockets that listen in the subject's namespace (proc(5), net/tcp and tcp6), by port.
+// TCP sockets that listen in the subject's namespace (proc(5), net/tcp and tcp6), by port. In the
+// caller's own namespace (a host-network container) only those of the subject's processes.
 Result<std::vector<Listener>> listeners(const Subject& subject);
 
 // Ports of listeners() on a non-loopback address, ascending.

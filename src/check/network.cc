@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "check/check.h"
+#include "check/own_sockets.h"
 #include "sys/netns.h"
 
 namespace pare::check {
@@ -53,15 +54,18 @@ bool parse_address(std::string_view hex, Listener& out) {
   return true;
 }
 
-// "  0: 00000000:1F40 00000000:0000 0A ..."
-void parse_table(const std::string& table, std::vector<Listener>& out) {
+// "  0: 00000000:1F40 00000000:0000 0A tx:rx tr:when retries uid timeout inode ..."
+// mine: inodes of the sockets to report; nullptr: all.
+void parse_table(const std::string& table, const std::set<uint64_t>* mine,
+                 std::vector<Listener>& out) {
   for (const auto& line : base::split(table, '\n')) {
     std::vector<std::string> fields;
     for (const auto& field : base::split(line, ' ')) {
       if (!field.empty()) fields.push_back(field);
     }
     constexpr const char* kListen = "0A";
-    if (fields.size() < 4 || fields[3] != kListen) continue;
+    if (fields.size() < 10 || fields[3] != kListen) continue;
+    if (mine != nullptr && mine->count(base::parse_u64(fields[9]).value_or(0)) == 0) continue;
     auto local = base::split(fields[1], ':');
     Listener listener;
     if (local.size() != 2 || !parse_address(local[0], listener)) continue;
@@ -105,13 +109,18 @@ Status set_refusal(const Subject& subject, Egress kind) {
 
 Result<std::vector<Listener>> listeners(const Subject& subject) {
   std::vector<Listener> found;
+  PARE_TRY(sys::NetNs ns, sys::NetNs::of_process(subject.pid));
+  PARE_TRY(bool own, ns.is_own());
+  // On the host's network other programs listen too: they are not to be talked to.
+  std::set<uint64_t> mine;
+  if (own) mine = socket_inodes_of(subject.pid);
   for (const char* table : {"tcp", "tcp6"}) {
     std::string path = fmt::format("/proc/{}/net/{}", subject.pid, table);
     auto text = base::read_file(path);
     bool no_ipv6 = !text && text.error().sys_errno == ENOENT && std::string(table) == "tcp6";
     if (no_ipv6) continue;
     if (!text) return fail(ErrorKind::kHost, text.error().message, text.error().sys_errno);
-    parse_table(*text, found);
+    parse_table(*text, own ? &mine : nullptr, found);
   }
   std::sort(found.begin(), found.end(), [](const Listener& a, const Listener& b) {
     return std::tie(a.port, a.address) < std::tie(b.port, b.address);

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
-
-#include <latch>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "check/testing_server.h"
 
@@ -190,6 +190,54 @@ TEST(HostNetwork, NothingIsChangedInTheCallersOwnNamespace) {
   EXPECT_FALSE(set_refusal(subject, Egress::kRefused));
   subject.address = "127.0.0.1";
   EXPECT_TRUE(prepare_network(subject));
+}
+
+int listen_on_loopback(UniqueFd& fd) {
+  fd.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof to;
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&to), size) != 0) return 0;
+  if (listen(fd.get(), 1) != 0) return 0;
+  getsockname(fd.get(), reinterpret_cast<sockaddr*>(&to), &size);
+  return ntohs(to.sin_port);
+}
+
+// On the host's network many listen; only a container's own are its listeners.
+TEST(HostNetwork, OnlyTheContainersOwnListenersAreTold) {
+  UniqueFd other;
+  int others_port = listen_on_loopback(other);
+  ASSERT_NE(others_port, 0);
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (fork() == 0) {  // a descendant listens
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      other.reset();
+      UniqueFd mine;
+      int port = listen_on_loopback(mine);
+      if (write(ready[1], &port, sizeof port) < 0) _exit(1);
+      while (true) pause();
+    }
+    other.reset();
+    while (true) pause();
+  }
+  int port = 0;
+  ASSERT_EQ(read(ready[0], &port, sizeof port), static_cast<ssize_t>(sizeof port));
+  Subject subject;
+  subject.pid = child;
+  auto found = listeners(subject);
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  close(ready[0]);
+  close(ready[1]);
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->front().port, port);
+  EXPECT_TRUE(found->front().loopback);
 }
 
 }  // namespace

@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include "base/file.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "check/kind.h"
 #include "check/spec_parts.h"
 
 namespace pare::check {
@@ -204,6 +208,50 @@ TEST(Spec, NamesAreReadableAndUnique) {
   EXPECT_EQ(twice.error().message, "two checks are named 'x'");
 }
 
+TEST(ChecksFile, EntriesAreSpecsOrObjectsWithoutEscapes) {
+  auto specs = parse_checks(base::Json::parse(R"([
+      "openai://:8000",
+      {"check": "http://:8000/infer", "body": {"q": "a;b"}, "header": {"X-A": "1; 2", "X-B": 3},
+       "batch": 2, "within": "5s", "match": "a;|b", "tls": true, "allow-empty": false},
+      {"check": "curl localhost:9000/x -d '{}'", "header": ["A: b", "C: d"], "name": "mine"},
+      {"exec": ["sh", "-c", "test -e '/x y'; exit 0"], "repeat": 2}])"));
+  ASSERT_TRUE(specs) << specs.error().message;
+  ASSERT_EQ(specs->size(), 4u);
+  const Spec& http = specs->at(1);
+  EXPECT_EQ(http.name, "infer-batch2");
+  EXPECT_EQ(http.body, R"({"q":"a;b"})");
+  EXPECT_EQ(http.headers,
+            (std::vector<std::string>{"X-A: 1; 2", "X-B: 3", "Content-Type: application/json"}));
+  EXPECT_EQ(http.match, "a;|b");
+  EXPECT_EQ(http.scheme, "https");
+  EXPECT_FALSE(http.allow_empty);
+  EXPECT_EQ(specs->at(2).headers.size(), 3u);
+  EXPECT_EQ(specs->at(2).name, "mine");
+  EXPECT_EQ(specs->at(3).argv, (std::vector<std::string>{"sh", "-c", "test -e '/x y'; exit 0"}));
+  EXPECT_EQ(specs->at(3).repeat, 2);
+}
+
+TEST(ChecksFile, WhatIsWrongIsNamedByItsEntry) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({})", "checks: is not a list"},
+      {R"([1])", "entry 1: it is neither a string nor an object"},
+      {R"(["http://:80/", {"body": "x"}])", "entry 2: it needs either check:"},
+      {R"([{"check": "http://:80/", "exec": ["x"]}])", "entry 1: it needs either check:"},
+      {R"([{"check": 1}])", "check is not a string"},
+      {R"([{"exec": "x"}])", "exec is not a list of words"},
+      {R"([{"exec": []}])", "names no program"},
+      {R"([{"check": "http://:80/", "colour": "red"}])", "the modifier 'colour' is unknown"},
+      {R"([{"check": "http://:80/", "batch": {}}])", "batch has no plain value"},
+      {R"([{"check": "http://:80/", "header": [{}]}])", "a header is not a string"},
+      {R"(["http://:80/;name=a", {"check": "http://:80/", "name": "a"}])", "two checks are named"},
+  };
+  for (const auto& [text, part] : cases) {
+    auto specs = parse_checks(base::Json::parse(text));
+    ASSERT_FALSE(specs) << text;
+    EXPECT_NE(specs.error().message.find(part), std::string::npos) << specs.error().message;
+  }
+}
+
 TEST(Spec, AHostsPortBecomesTheContainersOne) {
   std::vector<Spec> specs = {parsed("curl localhost:9000/x"), parsed("http://:9000/x"),
                              parsed("http://localhost:8000/x")};
@@ -211,6 +259,20 @@ TEST(Spec, AHostsPortBecomesTheContainersOne) {
   EXPECT_EQ(specs[0].port, 8000);
   EXPECT_EQ(specs[1].port, 9000) << "without a host it is the container's own port";
   EXPECT_EQ(specs[2].port, 8000) << "not published: as written";
+}
+
+TEST(Documentation, NamesEveryKindAndEveryModifier) {
+  auto text = base::read_file(PARE_SOURCE_DIR "/docs/checks.md");
+  ASSERT_TRUE(text) << text.error().message;
+  for (const Kind& kind : kinds()) {
+    std::string start = std::string("| `") + std::string(kind.name) + ":";
+    EXPECT_NE(text->find(start), std::string::npos) << kind.name;
+    for (const auto& name : base::split(base::trim(kind.modifiers), ' ')) {
+      bool named = text->find("| `" + name + "=") != std::string::npos ||
+                   text->find("| `" + name + "`") != std::string::npos;
+      EXPECT_TRUE(named) << name;
+    }
+  }
 }
 
 TEST(Spec, ABodyFileMustBeARegularFile) {
