@@ -81,6 +81,8 @@ const std::vector<Emitter>& emitter_table() {
        emit_kubernetes},
       {"docker", "one docker run command and its seccomp profile", "docker", emit_docker},
       {"compose", "a compose file with one service", "docker", emit_compose},
+      {"dockerfile", "an image with the proof's user, directories and settings", "",
+       emit_dockerfile},
       {"oci", "config.json of a bundle for runc", "", emit_oci},
       {"seccomp", "the list of system calls, for Docker and Kubernetes", "", emit_seccomp},
   };

@@ -39,6 +39,8 @@ std::vector<Case> golden_cases() {
       {"image", image_proof("docker"), "docker", digest},
       {"llama", llama_proof(), "compose", digest},
       {"image", image_proof("docker"), "compose", digest},
+      {"llama", llama_proof(), "dockerfile", digest},
+      {"image", image_proof("docker"), "dockerfile", digest},
       {"pulling", pulling_proof("docker"), "compose", digest},
       {"pulling", pulling_proof("kubernetes"), "kubernetes", digest},
       {"pulling", pulling_proof("docker"), "docker", digest},
@@ -138,7 +140,7 @@ TEST(Emit, AProofWithoutCallsHasNoSeccompFile) {
 TEST(Emit, SecretsNeverHaveValues) {
   verdict::Proof proof = image_proof("docker");
   proof.target.env[0].value = "nvapi-hunter2";  // as in the process that proved it
-  for (const char* to : {"kubernetes", "docker", "compose", "oci", "seccomp"}) {
+  for (const char* to : {"kubernetes", "docker", "compose", "dockerfile", "oci", "seccomp"}) {
     if (std::string(to) == "oci") proof.target.volumes.erase(proof.target.volumes.begin() + 1);
     for (const File& file : emitted(proof, to)) {
       EXPECT_THAT(file.content, Not(HasSubstr("hunter2"))) << to << " " << file.name;

@@ -8,6 +8,7 @@ namespace pare::emit {
 Result<std::vector<File>> emit_kubernetes(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_docker(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_compose(const verdict::Proof& proof, const Options& options);
+Result<std::vector<File>> emit_dockerfile(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_oci(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_seccomp(const verdict::Proof& proof, const Options& options);
 
