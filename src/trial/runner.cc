@@ -61,8 +61,15 @@ Result<prove::Outcome> Runner::run_fresh(const prove::Request& request) {
   prove::Outcome outcome;
   outcome.starts = 0;
   for (int number = 0; number < (request.restart ? 2 : 1); ++number) {
-    PARE_TRY(StartResult result, start(request, number, mounted, log_path));
+    auto started = start(request, number, mounted, log_path);
     ++outcome.starts;
+    // A fix may be more than this host can do (a limit above its own): then it is not proved.
+    if (!started && request.kind == "fix") {
+      outcome.why = "cannot be tried on this host: " + started.error().message;
+      outcome.checks.push_back({"start", false, outcome.why, false});
+      break;
+    }
+    PARE_TRY(StartResult result, std::move(started));
     if (first_ && result.ready) baseline_ = result.readiness;
     if (!result.detected.empty()) PARE_CHECK_OK(save_detected(result.detected));
     merge(outcome, std::move(result), number == 1);
