@@ -63,8 +63,9 @@ Result<prove::Outcome> Runner::run_fresh(const prove::Request& request) {
   for (int number = 0; number < (request.restart ? 2 : 1); ++number) {
     auto started = start(request, number, mounted, log_path);
     ++outcome.starts;
-    // A fix may be more than this host can do (a limit above its own): then it is not proved.
-    if (!started && request.kind == "fix") {
+    // A limit that would stand in for a capability may be above this host's own: then it is not
+    // proved.
+    if (!started && request.kind != "baseline" && request.policy.memlock_bytes) {
       outcome.why = "cannot be tried on this host: " + started.error().message;
       outcome.checks.push_back({"start", false, outcome.why, false});
       break;
