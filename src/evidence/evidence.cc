@@ -107,6 +107,22 @@ EgressFact read_egress(const Json& j) {
   return e;
 }
 
+Json argument_json(const ArgumentFact& a) {
+  Json j = {{"syscall", a.syscall},
+            {"values", a.values},
+            {"object", a.object},
+            {"count", a.count},
+            {"phase", to_string(a.phase)}};
+  put_optional(j, "errno", a.error);
+  return j;
+}
+
+ArgumentFact read_argument(const Json& j) {
+  return {j.at("syscall"),       j.at("values"),
+          j.value("object", ""), get_optional<std::string>(j, "errno"),
+          j.at("count"),         phase_of(j.value("phase", "pull"))};
+}
+
 template <typename T, typename F>
 Json list(const std::vector<T>& items, F&& one) {
   Json out = Json::array();
@@ -132,6 +148,7 @@ Evidence read_evidence(const Json& json) {
     s.serve = j.value("phase", "pull") == "serve";
     return s;
   });
+  read_list(json, "arguments", e.arguments, read_argument);
   e.runtime_syscalls = json.value("runtimeSyscalls", std::vector<std::string>{});
   read_list(json, "capabilities", e.capabilities, read_capability);
   read_list(json, "files", e.files, read_file_fact);
@@ -152,8 +169,9 @@ Evidence read_evidence(const Json& json) {
   const Json& peaks = json.at("peaks");
   e.peaks = {peaks.value("tasks", uint64_t{0}), peaks.value("memoryBytes", uint64_t{0}),
              peaks.value("shmBytes", uint64_t{0}), peaks.value("openFiles", uint64_t{0})};
-  read_list(json, "areas", e.areas,
-            [](const Json& j) { return AreaFact{j.at("path"), j.at("peakBytes")}; });
+  read_list(json, "areas", e.areas, [](const Json& j) {
+    return AreaFact{j.at("path"), j.at("peakBytes")};
+  });
   if (auto log = json.find("log"); log != json.end()) {
     e.log.bytes_per_second = log->value("bytesPerSecond", 0.0);
     read_list(*log, "repeated", e.log.repeated, [](const Json& j) {
@@ -196,6 +214,7 @@ Json to_json(const Evidence& e) {
                 {"speaks", l.speaks},
                 {"role", l.role}};
   });
+  json["arguments"] = list(e.arguments, argument_json);
   json["egress"] = list(e.egress, egress_json);
   json["dns"] = list(e.dns, [](const DnsFact& d) {
     return Json{{"name", d.name}, {"type", d.type}, {"count", d.count}};

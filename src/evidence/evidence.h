@@ -24,6 +24,17 @@ struct SyscallFact {
   bool serve = false;          // seen after readiness
 };
 
+// Arguments of calls that a seccomp profile can tell apart by them: socket family, type and
+// protocol; clone and unshare flags; prctl option; ioctl request; PROT_EXEC; new ids.
+struct ArgumentFact {
+  std::string syscall;
+  std::vector<uint64_t> values;  // without flags that say nothing (SOCK_CLOEXEC, an exit signal)
+  std::string object;            // ioctl: the device's path; empty: no device
+  std::optional<std::string> error;  // EPERM, EACCES, EROFS; nullopt: not refused
+  uint64_t count = 0;
+  Phase phase = Phase::kPull;
+};
+
 struct CapabilityUse {
   std::string id;  // "e12": how verdicts refer to it
   std::string syscall;
@@ -49,7 +60,8 @@ struct FileFact {
   std::string id;
   std::string path;              // resolved; as requested when it failed
   std::vector<std::string> ops;  // open-read (failed only), write, create, mkdir, unlink, rename,
-                                 // chmod, chown, link, symlink, truncate, utime, mknod
+                                 // chmod, chown, link, symlink, truncate, utime, mknod,
+                                 // setxattr, stat (failed only), connect (unix, failed only)
   std::optional<std::string> error;  // "EROFS"; nullopt: it succeeded
   std::string exe;
   uint32_t uid = 0;
@@ -74,7 +86,7 @@ struct EgressFact {
   std::string protocol = "tcp";  // tcp udp icmp raw
   std::string name;              // from DNS; empty: never asked
   uint64_t attempts = 0;
-  std::string outcome;  // "connected", "unreachable", "refused", "timeout", "sent"
+  std::string outcome;  // "connected", "unreachable", "refused", "timeout", "sent", "denied"
   Phase phase = Phase::kPull;
   std::optional<uint64_t> period_ms;
 };
@@ -125,6 +137,7 @@ struct Evidence {
   std::string capability_hook;  // "tracepoint", "fexit", "kprobe"
   std::string ready;            // RFC 3339; empty: never ready
   std::vector<SyscallFact> syscalls;
+  std::vector<ArgumentFact> arguments;
   std::vector<std::string> runtime_syscalls;  // of the runtime after it loaded the filter
   std::vector<CapabilityFact> capabilities;
   std::vector<FileFact> files;

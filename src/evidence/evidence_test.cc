@@ -12,6 +12,7 @@ TEST(EvidenceJson, RoundTripsToTheByte) {
   Evidence e;
   e.ready = "2026-01-01T00:00:00Z";
   e.syscalls = {{"read", 3, 0, Phase::kPull, true}, {"mount", 0, 2, Phase::kPull, false}};
+  e.arguments = {{"ioctl", {0x5401}, "/dev/tty", "EPERM", 2, Phase::kServe}};
   e.capabilities = {{"CHOWN",
                      2,
                      0,
