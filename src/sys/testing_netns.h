@@ -1,6 +1,7 @@
 // For tests alone: a process in an empty network namespace of its own, gone with the object.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,7 +19,7 @@ class TestNetNs {
  public:
   TestNetNs() {
     int ready[2];
-    if (pipe(ready) != 0) std::abort();
+    if (pipe2(ready, O_CLOEXEC) != 0) std::abort();
     pid_ = fork();
     if (pid_ == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
