@@ -24,6 +24,7 @@ struct Need {
 struct Answer {
   std::optional<Choice> choice;  // passed at least once
   std::vector<int> passes;       // trials that passed under it
+  bool recorded_whole = false;   // some warm run of the baseline, from its start and without loss
   bool confirmed = false;
   bool budget_ended = false;
   bool flaky = false;
@@ -32,7 +33,9 @@ struct Answer {
   std::map<Privilege, Need> needs;  // of what the choice grants, and of what a fix replaced
   std::vector<Privilege> doubtful;  // fixable or unneeded: the budget ended before that was known
   std::set<Privilege> pull_asked;   // judged for a cold start apart
-  std::optional<Choice> pull;       // passed from cold volumes
+  std::map<std::string, std::string>
+      refusals;                // ways to refuse egress, and why they fail: "" passes
+  std::optional<Choice> pull;  // passed from cold volumes
   std::map<Privilege, Need> pull_needs;
   std::vector<int> pull_passes;
 };

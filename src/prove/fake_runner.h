@@ -255,13 +255,18 @@ class FakeRunner : public TrialRunner {
       restarted.pass = restarted.why.empty();
     }
     outcome.pass = outcome.why.empty();
+    outcome.ready = outcome.pass || !never_ready_;
     outcome.checks = {{"infer", outcome.pass, outcome.why, false}};
+    if (outcome.pass && answer_) outcome.checks[0].answer = answer_digest(answer_(world));
+    if (outcome.pass && latency_) outcome.checks[0].seconds = latency_(world);
     if (outcome.pass) outcome.checks.push_back(stop_(world));
     if (request.restart) outcome.checks.push_back(restarted);
     outcome.seconds = 1;
     if (requests_.empty()) warm_files_ = files;
     if (question_.options.recording) outcome.evidence = world.evidence;
-    if (outcome.evidence) outcome.evidence->loss = loss_;
+    if (outcome.evidence && lossy_trials_ > static_cast<int>(requests_.size())) {
+      outcome.evidence->loss = loss_;
+    }
     requests_.push_back(request);
     starts_ += outcome.starts;
     return outcome;
@@ -271,8 +276,15 @@ class FakeRunner : public TrialRunner {
   std::vector<uint16_t> check_ports() const override { return ports_; }
 
   void set_stop(std::function<CheckOutcome(World&)> stop) { stop_ = std::move(stop); }
+  void set_answer(std::function<std::string(World&)> answer) { answer_ = std::move(answer); }
+  void set_latency(std::function<double(World&)> latency) { latency_ = std::move(latency); }
+  void set_never_ready() { never_ready_ = true; }
   void set_on_restart(Server server) { on_restart_ = std::move(server); }
-  void set_loss(evidence::Loss loss) { loss_ = std::move(loss); }
+  // Of the first `trials` trials.
+  void set_loss(evidence::Loss loss, int trials) {
+    loss_ = std::move(loss);
+    lossy_trials_ = trials;
+  }
   int starts() const { return starts_; }
   const std::vector<Request>& requests() const { return requests_; }
 
@@ -280,12 +292,16 @@ class FakeRunner : public TrialRunner {
   const Question& question_;
   Server server_;
   Server on_restart_;
+  std::function<std::string(World&)> answer_;
+  std::function<double(World&)> latency_;
+  bool never_ready_ = false;
   std::vector<uint16_t> ports_;
   std::set<std::string> warm_files_;
   std::function<CheckOutcome(World&)> stop_ = [](World&) {
     return CheckOutcome{"stop", true, "", true};
   };
   evidence::Loss loss_;
+  int lossy_trials_ = 0;
   std::vector<Request> requests_;
   int starts_ = 0;
 };

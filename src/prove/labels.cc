@@ -224,6 +224,15 @@ Step<void> Labels::label_as_root(const std::set<Privilege>& used) {
   return {};
 }
 
+void Labels::show_known() {
+  for (const Privilege& p : search_.removable(*answer_.choice, Choice{})) {
+    Choice less = without(*answer_.choice, p);
+    const Record* known = search_.record(less);
+    bool shown = known != nullptr && known->passes() == 0 && known->fails() >= times(less, p);
+    if (shown) answer_.needs.try_emplace(p, Need{known->ids(false), true, std::nullopt});
+  }
+}
+
 Step<void> Labels::show() {
   PARE_CHECK_OK(show_needed());
   PARE_CHECK_OK(label_user());

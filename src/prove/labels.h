@@ -20,6 +20,8 @@ class Labels {
   // Repeats each failure that the choice's privileges rest on, and tries what tells fixable from
   // unneeded. kFlaky when one of them passes after all.
   Step<void> show();
+  // The same from what was tried already, for a search that ended early.
+  void show_known();
 
  private:
   Step<void> show_needed();

@@ -36,6 +36,10 @@ Trial Ledger::judge(int id) const {
     if (trial.pass) trial = {id, false, name, why};
   };
   for (const CheckOutcome& check : outcome.checks) {
+    auto answer = answers_.find(check.name);
+    if (check.pass && answer != answers_.end() && check.answer != answer->second) {
+      fail_by(check.name, "another answer than unchanged");
+    }
     if (check.pass || (check.implied && implied_.count(check.name) == 0)) continue;
     fail_by(check.name, check.why);
   }
@@ -126,6 +130,15 @@ void Ledger::learn_implied(int id) {
   }
   for (Record& record : records_) {
     for (Trial& trial : record.trials) trial = judge(trial.id);
+  }
+}
+
+void Ledger::learn_answers(int first, int second) {
+  for (const CheckOutcome& a : outcome(first).checks) {
+    for (const CheckOutcome& b : outcome(second).checks) {
+      bool same = a.name == b.name && a.pass && b.pass && a.answer == b.answer;
+      if (same && !a.answer.empty()) answers_[a.name] = a.answer;
+    }
   }
 }
 

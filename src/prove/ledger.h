@@ -63,6 +63,8 @@ class Ledger {
   // The baseline's own word on the implied checks that ran in trial `id`; earlier trials are judged
   // again by it.
   void learn_implied(int id);
+  // Checks that answered the same in both trials of the baseline have to answer that from now on.
+  void learn_answers(int first, int second);
   // Implied checks that the baseline fails, with why.
   const std::map<std::string, std::string>& baseline_fails() const { return baseline_fails_; }
 
@@ -96,6 +98,7 @@ class Ledger {
   std::vector<verdict::TrialEntry> entries_;
   std::set<std::string> implied_;  // that the baseline passes
   std::map<std::string, std::string> baseline_fails_;
+  std::map<std::string, std::string> answers_;  // by check, where the baseline gives but one
   std::set<std::string> unjudged_;
   bool tolerate_ = false;
   int most_trials_ = 0;

@@ -19,8 +19,7 @@ int starts_for_one(size_t n) {
 
 Result<Plan> plan(const Question& question, TrialRunner& runner, const Observer& observer) {
   Question baseline = question;
-  baseline.options.max_trials = kBaselines;
-  baseline.options.max_time = std::chrono::milliseconds(0);
+  baseline.options.baseline_only = true;
   Plan plan;
   Observer watching = observer;
   watching.after = [&](const Request& request, const Outcome& outcome) {

@@ -15,6 +15,7 @@ namespace {
 constexpr int kFlakySearch = 60;  // trials that a flaky target is worth before nothing is proved
 constexpr int kFlakyRuns = 12;    // of the baseline and of the policy, to compare their rates
 constexpr int kProfileRounds = 4;
+constexpr int kMoreRecordings = 2;  // of the baseline where events were lost
 
 class Prover {
  public:
@@ -27,7 +28,7 @@ class Prover {
       return tl::unexpected(started.error().error);
     }
     Universe universe(question_, runner_.check_ports(), baselines_);
-    if (started) {
+    if (started && !question_.options.baseline_only) {
       PARE_CHECK_OK(answer_from(universe));
     } else {
       answer_.budget_ended = true;
@@ -48,23 +49,40 @@ class Prover {
   Step<void> baseline() {
     PARE_TRY(const Record* cold, ledger_.run(baseline_request(true, false)));
     ledger_.learn_implied(1);
+    // One that never became ready is not tried again: it may take the whole time limit.
+    if (!ledger_.outcome(1).ready) return fails_unchanged(cold->trials.front());
     PARE_TRY(const Record* warm, ledger_.run(baseline_request(false, false)));
     ledger_.learn_implied(2);
-    if (cold->passes() == 0 && warm->passes() == 0) {
-      const Trial& trial = cold->trials.front();
-      return tl::unexpected(Stop{
-          Stop::Why::kError,
-          Error{ErrorKind::kBaseline,
-                fmt::format("the unchanged target fails its check {}: {}; make it pass as it runs "
-                            "today, or give another --check",
-                            trial.failed, trial.why.empty() ? "it did not pass" : trial.why)}});
-    }
+    ledger_.learn_answers(1, 2);
+    if (cold->passes() == 0 && warm->passes() == 0) return fails_unchanged(cold->trials.front());
     flaky_baseline_ = cold->passes() != warm->passes();
-    for (int id : {1, 2}) {
-      const evidence::Evidence* evidence = ledger_.evidence(id);
-      if (question_.options.recording && evidence != nullptr) baselines_.push_back(*evidence);
+    if (!question_.options.recording) return {};
+    for (int id : {1, 2}) keep_evidence(id);
+    // What the warm run lost, another may have whole.
+    for (int more = 0; more < kMoreRecordings && !answer_.recorded_whole; ++more) {
+      if (baselines_.empty() || !baselines_.back().loss.any()) break;
+      PARE_TRY(warm, ledger_.run(baseline_request(false, false)));
+      keep_evidence(warm->trials.back().id);
     }
     return {};
+  }
+
+  void keep_evidence(int id) {
+    const evidence::Evidence* evidence = ledger_.evidence(id);
+    if (evidence == nullptr) return;
+    baselines_.push_back(*evidence);
+    bool whole = !evidence->loss.any() && evidence->coverage == evidence::Coverage::kEntry;
+    // The cold run alone says nothing of a later start.
+    if (whole && id > 1) answer_.recorded_whole = true;
+  }
+
+  static tl::unexpected<Stop> fails_unchanged(const Trial& trial) {
+    return tl::unexpected(Stop{
+        Stop::Why::kError,
+        Error{ErrorKind::kBaseline,
+              fmt::format("the unchanged target fails its check {}: {}; make it pass as it runs "
+                          "today, or give another --check",
+                          trial.failed, trial.why.empty() ? "it did not pass" : trial.why)}});
   }
 
   // Errors of ours end the proof; every other stop is part of the answer.
@@ -88,13 +106,55 @@ class Prover {
 
   Step<void> steady(Universe& universe) {
     Search search(question_, universe, ledger_, {});
+    Search restarting(question_, universe, ledger_, {false, true});
+    Labels labels(question_, universe, ledger_, search, restarting, answer_);
+    auto done = steady(universe, search, labels);
+    if (done || done.error().why != Stop::Why::kBudget) return done;
+    // What is known when the budget ends.
+    if (!answer_.choice && search.best()) {
+      answer_.choice = search.best();
+      note_passes(search);
+    }
+    if (answer_.choice) labels.show_known();
+    return done;
+  }
+
+  Step<void> steady(Universe& universe, Search& search, Labels& labels) {
     PARE_TRY(answer_.choice, search.find(tightest(search)));
     note_passes(search);
     PARE_CHECK_OK(confirm(universe, search));
-    Search restarting(question_, universe, ledger_, {false, true});
-    Labels labels(question_, universe, ledger_, search, restarting, answer_);
     PARE_CHECK_OK(labels.show());
+    PARE_CHECK_OK(refuse_otherwise(universe));
     return pull(universe);
+  }
+
+  bool tries_egress(const Universe& universe) const {
+    if (universe.policy(*answer_.choice).egress_any) return false;
+    return std::any_of(answer_.passes.begin(), answer_.passes.end(), [&](int id) {
+      const evidence::Evidence* evidence = ledger_.evidence(id);
+      return evidence != nullptr && !evidence->egress.empty();
+    });
+  }
+
+  // A server that survives one kind of refusal may hang on another; platforms refuse differently.
+  Step<void> refuse_otherwise(const Universe& universe) {
+    if (!tries_egress(universe)) return {};
+    using privilege::Refusal;
+    for (Refusal refusal : {Refusal::kRefused, Refusal::kDropped}) {
+      Request request;
+      request.kind = "refusal";
+      request.policy = universe.policy(*answer_.choice);
+      request.policy.refusal = refusal;
+      request.without = universe.withheld(*answer_.choice);
+      PARE_TRY(const Record* record, ledger_.run(request));
+      if (record->fails() > 0) {
+        PARE_TRY(record, ledger_.run(request));
+      }
+      const Trial& trial = record->trials.back();
+      answer_.refusals[std::string(to_string(refusal))] =
+          trial.pass ? "" : "check " + trial.failed + " failed: " + trial.why;
+    }
+    return {};
   }
 
   void note_passes(const Search& search) {
@@ -248,6 +308,18 @@ class Prover {
     return sum;
   }
 
+  evidence::Loss baseline_loss() const {
+    evidence::Loss loss;
+    for (const evidence::Evidence& evidence : baselines_) {
+      loss.events += evidence.loss.events;
+      for (const std::string& map : evidence.loss.maps) {
+        auto& maps = loss.maps;
+        if (std::find(maps.begin(), maps.end(), map) == maps.end()) maps.push_back(map);
+      }
+    }
+    return loss;
+  }
+
   verdict::Proof proof(const Universe& universe) {
     verdict::Proof proof;
     proof.platform = question_.platform;
@@ -257,15 +329,7 @@ class Prover {
     proof.checks = runner_.checks();
     proof.assumptions = question_.platform.assumptions;
     proof.trials = ledger_.entries();
-    for (const verdict::TrialEntry& entry : proof.trials) {
-      const evidence::Evidence* evidence = ledger_.evidence(entry.id);
-      if (evidence == nullptr) continue;
-      proof.loss.events += evidence->loss.events;
-      for (const std::string& map : evidence->loss.maps) {
-        auto& maps = proof.loss.maps;
-        if (std::find(maps.begin(), maps.end(), map) == maps.end()) maps.push_back(map);
-      }
-    }
+    if (!answer_.recorded_whole) proof.loss = baseline_loss();
     put_into_words(universe, ledger_, answer_, proof);
     return proof;
   }

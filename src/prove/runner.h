@@ -18,7 +18,12 @@ struct CheckOutcome {
   bool pass = false;
   std::string why;       // of a failure, one clause: "HTTP 500", "empty body"
   bool implied = false;  // stop, restart, ...: judged relative to the baseline
+  double seconds = 0;    // median of its requests; 0: not measured
+  std::string answer;    // answer_digest of what was answered; empty: nothing to compare
 };
+
+// Equal for answers that differ in numbers alone (times, counters, ids).
+std::string answer_digest(const std::string& answer);
 
 struct Request {
   int id = 0;
@@ -32,6 +37,7 @@ struct Request {
 // A failed trial is data.
 struct Outcome {
   bool pass = false;  // every check passed that is not implied
+  bool ready = true;  // every check passed once, so that failures are not those of a start
   std::vector<CheckOutcome> checks;
   std::optional<evidence::Evidence> evidence;  // nullopt under --no-record
   std::string why;                             // of the first failure

@@ -10,6 +10,13 @@ constexpr int kRounds = 8;        // of give-back before bisecting everything
 constexpr int kFlakyTries = 4;    // of a failing policy once the target is known to be flaky
 constexpr size_t kMostUsers = 4;  // tried instead of root
 constexpr size_t kOneByOne = 4;   // so few suspects are tried singly
+
+int total_danger(const Choice& choice) {
+  int total = 0;
+  for (const Privilege& p : choice.granted) total += danger(p);
+  return total;
+}
+
 }  // namespace
 
 Choice without(Choice choice, const Privilege& privilege) {
@@ -36,6 +43,9 @@ Step<bool> Search::passes(const std::string& kind, const Choice& choice) {
   int tries = ledger_.tolerates() ? kFlakyTries : 1;
   while (known == nullptr || (known->passes() == 0 && known->fails() < tries)) {
     PARE_TRY(known, run(kind, choice));
+  }
+  if (known->passes() > 0 && (!best_ || total_danger(choice) < total_danger(*best_))) {
+    best_ = choice;
   }
   return known->passes() > 0;
 }

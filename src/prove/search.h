@@ -42,6 +42,8 @@ class Search {
   // What its last failing run says; empty without a recorder.
   Hints hints(const Choice& choice);
 
+  // Of the choices that passed so far, the one that grants the least danger.
+  const std::optional<Choice>& best() const { return best_; }
   const std::vector<UserCandidate>& users() const { return users_; }
   // Privileges of the choice beyond `floor` that a trial can take away, most dangerous first.
   std::vector<Privilege> removable(const Choice& choice, const Choice& floor) const;
@@ -75,6 +77,7 @@ class Search {
   Manner manner_;
   std::vector<UserCandidate> users_;
   std::set<privilege::User> tried_users_;
+  std::optional<Choice> best_;
 };
 
 Choice without(Choice choice, const Privilege& privilege);

@@ -25,7 +25,7 @@ class Words {
   Words(const Universe& universe, const Ledger& ledger, const Answer& answer, verdict::Proof& proof)
       : universe_(universe), ledger_(ledger), answer_(answer), proof_(proof) {
     no_worse_ = answer.flaky && answer.worse_by <= kFlakyMargin;
-    lossy_ = proof.loss.any() || attached();
+    lossy_ = universe.recorded() && !answer.recorded_whole;
   }
 
   void write() {
@@ -44,6 +44,8 @@ class Words {
     std::stable_sort(proof_.verdicts.begin(), proof_.verdicts.end(),
                      [](const Verdict& a, const Verdict& b) { return a.privilege < b.privilege; });
     add_findings();
+    add_refusal_findings();
+    if (!answer_.flaky && ledger_.trials() > 1) add_slowness();
     conclude();
   }
 
@@ -339,6 +341,63 @@ class Words {
                                    : fmt::format("the recorder lost {} events", proof_.loss.events);
       proof_.findings.push_back({"loss", "high", why, {}});
     }
+  }
+
+  void add_refusal_findings() {
+    std::vector<std::string> survived = {"unreachable"};
+    for (const auto& [refusal, why] : answer_.refusals) {
+      if (why.empty()) {
+        survived.push_back(refusal);
+        continue;
+      }
+      proof_.findings.push_back({"egress-" + refusal,
+                                 "warning",
+                                 fmt::format("where outbound packets are {}, {}", refusal, why),
+                                 {}});
+      proof_.assumptions.push_back(fmt::format("outbound packets are not {}: {}", refusal, why));
+    }
+    if (!answer_.refusals.empty()) {
+      proof_.assumptions.push_back(
+          fmt::format("outbound attempts may be {}", fmt::join(survived, " or ")));
+    }
+  }
+
+  // Slower in every run of the policy than in any of the baseline, by half at least.
+  void add_slowness() {
+    constexpr double kRatio = 1.5;
+    constexpr double kSeconds = 0.05;
+    std::map<std::string, double> before, now;
+    for (int id : {1, 2}) {
+      for (const CheckOutcome& check : ledger_.outcome(id).checks) {
+        before[check.name] = std::max(before[check.name], check.seconds);
+      }
+    }
+    for (int id : answer_.passes) {
+      for (const CheckOutcome& check : ledger_.outcome(id).checks) {
+        auto [it, fresh] = now.try_emplace(check.name, check.seconds);
+        if (!fresh) it->second = std::min(it->second, check.seconds);
+      }
+    }
+    for (const auto& [name, seconds] : now) {
+      auto base = before.find(name);
+      if (base == before.end() || base->second <= 0) continue;
+      if (seconds < base->second * kRatio || seconds < base->second + kSeconds) continue;
+      proof_.findings.push_back(
+          {"slow",
+           "warning",
+           fmt::format(
+               "check {} is slower under this policy: {:.2f} s, unchanged at most {:.2f} s{}", name,
+               seconds, base->second, refused_and_used()),
+           {}});
+    }
+  }
+
+  std::string refused_and_used() const {
+    std::vector<std::string> names;
+    for (const Verdict& v : proof_.verdicts) {
+      if (v.used && v.tolerated) names.push_back(to_string(v.privilege));
+    }
+    return names.empty() ? "" : fmt::format("; refused and tolerated: {}", fmt::join(names, ", "));
   }
 
   void conclude() {

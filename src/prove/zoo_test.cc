@@ -263,13 +263,97 @@ TEST(Zoo, WhatAStopNeedsIsNeeded) {
 TEST(Zoo, LossLeavesTheCallsUnproven) {
   Case c;
   FakeRunner runner(c.question, serves);
-  runner.set_loss({3, {}});
+  runner.set_loss({3, {}}, 1000);
   auto proof = prove(c.question, runner);
   ASSERT_TRUE(proof);
   c.proof = *proof;
   EXPECT_EQ(c.kind("syscall/any"), "unproven");
   EXPECT_FALSE(c.proof.minimal);
   EXPECT_THAT(c.proof.not_minimal_because, HasSubstr("lost"));
+}
+
+TEST(Zoo, WhatTheBaselineLostIsRecordedAgain) {
+  Case c;
+  FakeRunner runner(c.question, serves);
+  runner.set_loss({3, {}}, 2);
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  EXPECT_TRUE(proof->minimal) << proof->not_minimal_because;
+  EXPECT_FALSE(proof->loss.any());
+  EXPECT_EQ(runner.starts(), 7);
+}
+
+TEST(Zoo, LossInATrialThatNothingRestsOnIsNoLoss) {
+  Case c;
+  FakeRunner runner(c.question, serves);
+  runner.set_loss({3, {}}, 1);
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  EXPECT_TRUE(proof->minimal) << proof->not_minimal_because;
+  EXPECT_EQ(runner.starts(), 6);
+}
+
+TEST(Zoo, BeaconIsRefusedInEveryWay) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    world.connect("telemetry.test");
+    bool hangs = world.policy().refusal == privilege::Refusal::kDropped;
+    return hangs ? "timed out" : serves(world);
+  });
+  EXPECT_EQ(c.kind("egress/any"), "unneeded");
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+  ASSERT_EQ(c.proof.findings.size(), 1U);
+  EXPECT_EQ(c.proof.findings[0].text,
+            "where outbound packets are dropped, check infer failed: timed out");
+  EXPECT_THAT(c.proof.assumptions,
+              testing::Contains("outbound attempts may be unreachable or refused"));
+}
+
+TEST(Zoo, AnotherAnswerIsAFailure) {
+  Case c;
+  FakeRunner runner(c.question, serves);
+  runner.set_answer(
+      [](World& world) { return world.use("NET_RAW", "socket") ? "forty-two" : "forty-one"; });
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  c.proof = *proof;
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/NET_RAW needed", "user/root needed"));
+  EXPECT_THAT(c.because("capability/NET_RAW"), HasSubstr("another answer than unchanged"));
+}
+
+TEST(Zoo, AnswersThatDifferByThemselvesAreNotCompared) {
+  Case c;
+  FakeRunner runner(c.question, serves);
+  int calls = 0;
+  runner.set_answer([&](World&) { return std::string(static_cast<size_t>(++calls), 'x'); });
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  EXPECT_TRUE(proof->minimal) << proof->not_minimal_because;
+}
+
+TEST(Zoo, SlowerIsAFinding) {
+  Case c;
+  FakeRunner runner(c.question, serves);
+  runner.set_latency([](World& world) { return world.use("KILL", "setpriority") ? 0.02 : 0.27; });
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  c.proof = *proof;
+  EXPECT_EQ(c.kind("capability/KILL"), "unneeded");
+  ASSERT_EQ(c.proof.findings.size(), 1U);
+  EXPECT_EQ(
+      c.proof.findings[0].text,
+      "check infer is slower under this policy: 0.27 s, unchanged at most 0.02 s; refused and "
+      "tolerated: capability/KILL");
+}
+
+TEST(Zoo, BaselineThatNeverGetsReadyIsTriedOnce) {
+  Case c;
+  FakeRunner runner(c.question, [](World&) -> std::string { return "nothing answers"; });
+  runner.set_never_ready();
+  auto proof = prove(c.question, runner);
+  ASSERT_FALSE(proof);
+  EXPECT_EQ(runner.starts(), 1);
 }
 
 TEST(Zoo, BaselineThatFailsIsAnError) {

@@ -10,9 +10,15 @@ using base::Json;
 Json to_json(const prove::Outcome& outcome) {
   Json checks = Json::array();
   for (const prove::CheckOutcome& c : outcome.checks) {
-    checks.push_back({{"name", c.name}, {"pass", c.pass}, {"why", c.why}, {"implied", c.implied}});
+    checks.push_back({{"name", c.name},
+                      {"pass", c.pass},
+                      {"why", c.why},
+                      {"implied", c.implied},
+                      {"seconds", c.seconds},
+                      {"answer", c.answer}});
   }
   return {{"pass", outcome.pass},
+          {"ready", outcome.ready},
           {"checks", checks},
           {"why", outcome.why},
           {"seconds", outcome.seconds},
@@ -23,8 +29,10 @@ Json to_json(const prove::Outcome& outcome) {
 static Result<prove::Outcome> read_outcome(const Json& json, const std::string& what) {
   prove::Outcome outcome;
   outcome.pass = json.at("pass");
+  outcome.ready = json.value("ready", true);
   for (const Json& c : json.at("checks")) {
-    outcome.checks.push_back({c.at("name"), c.at("pass"), c.at("why"), c.at("implied")});
+    outcome.checks.push_back({c.at("name"), c.at("pass"), c.at("why"), c.at("implied"),
+                              c.value("seconds", 0.0), c.value("answer", "")});
   }
   outcome.why = json.at("why");
   outcome.seconds = json.at("seconds");

@@ -24,6 +24,13 @@ milliseconds since(Clock::time_point begin) {
   return std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
 }
 
+double median(std::vector<double> seconds) {
+  if (seconds.empty()) return 0;
+  auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return *middle;
+}
+
 // The last line that the server wrote, for people who ask why it ended.
 std::string last_log_line(const std::string& path) {
   auto text = base::read_file(path);
@@ -162,7 +169,8 @@ class Session {
     for (const check::Spec& spec : start_.detect ? result_.detected : start_.checks) {
       PARE_TRY(check::CheckResult one, check::run(spec, subject_));
       std::string why = !one.pass && !alive() ? ended() : one.why;
-      result_.checks.push_back({spec.name, one.pass, why, false});
+      result_.checks.push_back({spec.name, one.pass, why, false, median(one.latencies),
+                                one.pass ? prove::answer_digest(one.output) : ""});
       if (!one.pass && result_.why.empty()) result_.why = spec.name + ": " + why;
     }
     if (!alive() && result_.why.empty()) {

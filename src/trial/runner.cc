@@ -22,6 +22,7 @@ void merge(prove::Outcome& into, StartResult&& result, bool second) {
     into.evidence = std::move(result.evidence);
     into.why = result.why;
     into.pass = result.ready && result.why.empty();
+    into.ready = result.ready;
     return;
   }
   into.checks.push_back({"restart", result.why.empty(), result.why, true});
