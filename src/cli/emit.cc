@@ -35,7 +35,7 @@ Result<int> emit_files(const EmitOptions& options) {
   for (const emit::File& file : files) {
     std::string path = options.out + "/" + file.name;
     PARE_CHECK_OK(base::make_directories(std::filesystem::path(path).parent_path()));
-    PARE_CHECK_OK(base::write_file_atomic(path, file.content));
+    PARE_CHECK_OK(base::write_file_atomic(path, file.content, file.executable() ? 0755 : 0644));
     fmt::print(stderr, "wrote {}\n", path);
   }
   return 0;
@@ -55,6 +55,8 @@ Action set_up_emit(CLI::App& app) {
                "emit a proof that is not confirmed, and write that into every file");
   app.add_flag("--localhost-seccomp", options->emit.localhost_seccomp,
                "kubernetes: name the proved list of calls (a file on the node) as the profile");
+  app.add_option("--workload", options->emit.workload, "kustomize, helm: the workload to patch");
+  app.add_option("--container", options->emit.container, "kustomize, helm: its container");
   app.add_option("--runtime-class", options->emit.runtime_class, "kubernetes: runtimeClassName");
   app.add_flag_callback(
       "--no-host-users", [options] { options->emit.host_users = false; },

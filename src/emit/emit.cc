@@ -79,6 +79,8 @@ const std::vector<Emitter>& emitter_table() {
   static const std::vector<Emitter> kTable = {
       {"kubernetes", "Deployment, Service, NetworkPolicy and the Jobs that verify it", "kubernetes",
        emit_kubernetes},
+      {"kustomize", "an overlay for a workload that stays as it is", "kubernetes", emit_kustomize},
+      {"helm", "the same as a post-renderer", "kubernetes", emit_helm},
       {"docker", "one docker run command and its seccomp profile", "docker", emit_docker},
       {"compose", "a compose file with one service", "docker", emit_compose},
       {"dockerfile", "an image with the proof's user, directories and settings", "",

@@ -12,6 +12,7 @@ namespace pare::emit {
 struct File {
   std::string name;  // relative, e.g. "deployment.yaml"
   std::string content;
+  bool executable() const { return name.size() > 3 && name.substr(name.size() - 3) == ".sh"; }
 };
 
 struct Options {
@@ -19,7 +20,9 @@ struct Options {
   std::string proof_digest;  // sha256 of proof.json's bytes, hex; empty: of the proof as written
   bool localhost_seccomp = false;  // kubernetes: the Localhost profile instead of RuntimeDefault
   std::string runtime_class;       // kubernetes: runtimeClassName; empty: the cluster's default
-  bool host_users = true;          // kubernetes: false writes hostUsers: false (1.30 and later)
+  std::string workload;    // kustomize, helm: the workload to patch; empty: the target's name
+  std::string container;   // kustomize, helm: its container; empty: the workload's name
+  bool host_users = true;  // kubernetes: false writes hostUsers: false (1.30 and later)
 };
 
 // One row a platform.

@@ -40,6 +40,8 @@ std::vector<Case> golden_cases() {
       {"llama", llama_proof(), "compose", digest},
       {"image", image_proof("docker"), "compose", digest},
       {"llama", llama_proof(), "dockerfile", digest},
+      {"llama", llama_proof(), "helm", digest},
+      {"image", image_proof("kubernetes"), "kustomize", all},
       {"image", image_proof("docker"), "dockerfile", digest},
       {"pulling", pulling_proof("docker"), "compose", digest},
       {"pulling", pulling_proof("kubernetes"), "kubernetes", digest},
@@ -63,6 +65,19 @@ TEST(Emit, Golden) {
       ASSERT_TRUE(golden) << golden.error().message;
       EXPECT_EQ(file.content, *golden) << path;
     }
+  }
+}
+
+// The proofs behind the golden files, for tests that run other people's programs on them.
+TEST(Emit, GoldenProofs) {
+  for (const auto& [name, proof] :
+       {std::pair{"llama", llama_proof()}, std::pair{"image", image_proof("kubernetes")}}) {
+    std::string path = std::string(PARE_SOURCE_DIR) + "/tests/golden/emit/" + name + "/proof.json";
+    std::string text = verdict::to_json(proof).dump(1) + "\n";
+    if (std::getenv("PARE_UPDATE_GOLDEN") != nullptr) {
+      ASSERT_TRUE(base::write_file_atomic(path, text));
+    }
+    EXPECT_EQ(text, base::read_file(path).value_or("")) << path;
   }
 }
 
@@ -140,7 +155,8 @@ TEST(Emit, AProofWithoutCallsHasNoSeccompFile) {
 TEST(Emit, SecretsNeverHaveValues) {
   verdict::Proof proof = image_proof("docker");
   proof.target.env[0].value = "nvapi-hunter2";  // as in the process that proved it
-  for (const char* to : {"kubernetes", "docker", "compose", "dockerfile", "oci", "seccomp"}) {
+  for (const char* to :
+       {"kubernetes", "kustomize", "helm", "docker", "compose", "dockerfile", "oci", "seccomp"}) {
     if (std::string(to) == "oci") proof.target.volumes.erase(proof.target.volumes.begin() + 1);
     for (const File& file : emitted(proof, to)) {
       EXPECT_THAT(file.content, Not(HasSubstr("hunter2"))) << to << " " << file.name;

@@ -9,6 +9,8 @@ Result<std::vector<File>> emit_kubernetes(const verdict::Proof& proof, const Opt
 Result<std::vector<File>> emit_docker(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_compose(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_dockerfile(const verdict::Proof& proof, const Options& options);
+Result<std::vector<File>> emit_kustomize(const verdict::Proof& proof, const Options& options);
+Result<std::vector<File>> emit_helm(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_oci(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_seccomp(const verdict::Proof& proof, const Options& options);
 

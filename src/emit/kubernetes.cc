@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/text.h"
 #include "emit/emitters.h"
@@ -12,15 +11,6 @@
 namespace pare::emit {
 
 namespace {
-
-// What Pod Security's baseline and restricted let a Pod set (Kubernetes 1.29).
-constexpr std::array<std::string_view, 10> kSafeSysctls = {
-    "kernel.shm_rmid_forced",           "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",        "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",     "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",      "net.ipv4.tcp_syncookies",
-};
 
 Yaml labels(const Plan& plan) {
   Yaml map = Yaml::map();
@@ -130,32 +120,6 @@ File deployment_file(const verdict::Proof& proof, const Plan& plan, const Option
 }
 
 }  // namespace
-
-std::vector<std::string> restricted_blockers(const verdict::Proof& proof) {
-  const privilege::Policy& policy = proof.policy;
-  std::vector<std::string> out;
-  auto block = [&](const std::string& field, const std::string& privilege) {
-    const verdict::Verdict* v = find_verdict(proof, privilege);
-    out.push_back(v != nullptr && !v->because.empty() ? field + " (" + v->because + ")" : field);
-  };
-  if (policy.user.uid == 0) block("runAsUser: 0", "user/root");
-  if (!policy.no_new_privileges) {
-    block("allowPrivilegeEscalation: true", "escalation/new-privileges");
-  }
-  for (const std::string& name : policy.capabilities.names()) {
-    if (name != "NET_BIND_SERVICE") block("capabilities.add " + name, "capability/" + name);
-  }
-  for (const auto& [name, value] : policy.sysctls) {
-    bool safe = std::find(kSafeSysctls.begin(), kSafeSysctls.end(), name) != kSafeSysctls.end();
-    if (!safe) block("sysctl " + name, "sysctl/" + name);
-  }
-  for (const std::string& ns : policy.host_namespaces) {
-    block("the host's " + ns + " namespace", "namespace/host-" + ns);
-  }
-  if (!policy.seccomp && !policy.seccomp_default)
-    block("seccompProfile: Unconfined", "syscall/any");
-  return out;
-}
 
 Result<std::vector<File>> emit_kubernetes(const verdict::Proof& proof, const Options& options) {
   Plan plan = make_plan(proof, options);

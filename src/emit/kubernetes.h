@@ -18,6 +18,17 @@ enum class PodShape {
 // spec of a Pod (core/v1 PodSpec).
 Yaml pod_spec(const verdict::Proof& proof, const Plan& plan, const Options& options,
               PodShape shape = PodShape::kServer);
+// `patch`: it is merged over another, so what that may say besides is set to null.
+Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const Options& options,
+                          bool patch = false);
+Yaml container_security_context(const privilege::Policy& policy);
+// Text with nothing for Kubernetes to expand: it takes $(NAME) in command, args and env values.
+std::string unexpanded(const std::string& text);
+// An emptyDir for a writable directory, and the comment above it.
+Yaml scratch_volume(const Scratch& scratch);
+std::string scratch_comment(const Scratch& scratch);
+// Init containers that fill scratch volumes with what the image has there; a list.
+Yaml copy_containers(const verdict::Proof& proof, const Plan& plan);
 Yaml pod_annotations(const verdict::Proof& proof, const Plan& plan);
 
 // The profile's file name below the kubelet's seccomp/pare directory.

@@ -201,7 +201,7 @@ File network_policy_file(const verdict::Proof& proof, const Plan& plan) {
                   privilege::to_string(policy.refusal))};
   header.check = {"kubectl apply -f verify/", "kubectl describe networkpolicy " + plan.name};
   Yaml spec = Yaml::map();
-  spec.set("podSelector", Yaml::map().set("matchLabels", name_label(plan.name)))
+  spec.set("podSelector", Yaml::map().set("matchLabels", Yaml::map().set(plan.selector, plan.name)))
       .set("policyTypes", std::vector<std::string>{"Ingress", "Egress"})
       .set("ingress", ingress_rules(plan))
       .set("egress", egress_rules(policy));

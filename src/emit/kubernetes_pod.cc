@@ -2,76 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/text.h"
 #include "emit/kubernetes.h"
 
 namespace pare::emit {
-
-namespace {
-
-// What containerd's contrib/seccomp default and CRI-O's (containers/common) leave out for a
-// container without capabilities; where versions differ, the stricter.
-constexpr std::array<std::string_view, 56> kRuntimeDefaultRefuses = {
-    "acct",
-    "add_key",
-    "bpf",
-    "chroot",
-    "clock_adjtime",
-    "clock_settime",
-    "create_module",
-    "delete_module",
-    "fanotify_init",
-    "finit_module",
-    "fsconfig",
-    "fsmount",
-    "fsopen",
-    "fspick",
-    "get_mempolicy",
-    "init_module",
-    "io_uring_enter",
-    "io_uring_register",
-    "io_uring_setup",
-    "ioperm",
-    "iopl",
-    "kcmp",
-    "kexec_file_load",
-    "kexec_load",
-    "keyctl",
-    "lookup_dcookie",
-    "mbind",
-    "migrate_pages",
-    "mount",
-    "mount_setattr",
-    "move_mount",
-    "move_pages",
-    "nfsservctl",
-    "open_by_handle_at",
-    "open_tree",
-    "perf_event_open",
-    "pidfd_getfd",
-    "pivot_root",
-    "quotactl",
-    "reboot",
-    "request_key",
-    "set_mempolicy",
-    "set_mempolicy_home_node",
-    "setdomainname",
-    "sethostname",
-    "setns",
-    "settimeofday",
-    "swapoff",
-    "swapon",
-    "syslog",
-    "umount2",
-    "unshare",
-    "uselib",
-    "userfaultfd",
-    "vhangup",
-    "quotactl_fd",
-};
 
 // Kubernetes expands $(NAME) in command, args and env values; $$ stands for one $.
 std::string unexpanded(const std::string& text) {
@@ -83,80 +19,20 @@ std::string unexpanded(const std::string& text) {
   return out;
 }
 
+namespace {
+
 Yaml words(const std::vector<std::string>& list) {
   Yaml yaml = Yaml::list();
   for (const std::string& word : list) yaml.add(unexpanded(word));
   return yaml;
 }
 
-Yaml localhost_profile(const Plan& plan) {
-  return Yaml::map().set("type", "Localhost").set("localhostProfile", "pare/" + seccomp_name(plan));
-}
-
-void set_seccomp(Yaml& context, const verdict::Proof& proof, const Plan& plan,
-                 const Options& options) {
-  const privilege::Policy& policy = proof.policy;
-  if (wants_localhost(proof, options)) {
-    std::string why = "A file on the node: see the head of this file.";
-    auto refused = refused_by_runtime_default(policy);
-    if (!refused.empty()) {
-      why += " RuntimeDefault would refuse " + base::join(refused, ", ") + ", which are needed.";
-    }
-    context.set("seccompProfile", localhost_profile(plan), why);
-    return;
-  }
-  if (!policy.seccomp && !policy.seccomp_default) {
-    context.set("seccompProfile", Yaml::map().set("type", "Unconfined"),
-                "No list of calls was proved.");
-    return;
-  }
-  std::string tighter = policy.seccomp
-                            ? fmt::format(
-                                  "The proved list of {} calls is tighter; with the profile on "
-                                  "the node write instead:\n  type: Localhost\n"
-                                  "  localhostProfile: pare/{}",
-                                  policy.seccomp->syscalls.size(), seccomp_name(plan))
-                            : "";
-  context.set("seccompProfile", Yaml::map().set("type", "RuntimeDefault"), tighter);
-}
-
-Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const Options& options) {
-  const privilege::Policy& policy = proof.policy;
-  Yaml context = Yaml::map();
-  context.set("runAsNonRoot", policy.user.uid != 0)
-      .set("runAsUser", policy.user.uid)
-      .set("runAsGroup", policy.user.gid);
-  if (!policy.user.groups.empty()) {
-    Yaml groups = Yaml::list();
-    for (uint32_t group : policy.user.groups) groups.add(group);
-    context.set("supplementalGroups", groups);
-  }
-  bool writes = std::any_of(plan.volumes.begin(), plan.volumes.end(),
-                            [](const Mounted& m) { return m.writable; });
-  if (writes && policy.user.uid != 0) {
-    context.set("fsGroup", policy.user.gid, "So that the writable volume belongs to the server.");
-    context.set("fsGroupChangePolicy", "OnRootMismatch");
-  }
-  set_seccomp(context, proof, plan, options);
-  if (!policy.sysctls.empty()) {
-    Yaml sysctls = Yaml::list();
-    for (const auto& [name, value] : policy.sysctls) {
-      sysctls.add(Yaml::map().set("name", name).set("value", value));
-    }
-    context.set("sysctls", sysctls);
-  }
-  return context;
-}
-
-Yaml container_security_context(const privilege::Policy& policy) {
-  Yaml capabilities = Yaml::map();
-  capabilities.set("drop", std::vector<std::string>{"ALL"});
-  if (!policy.capabilities.empty()) capabilities.set("add", policy.capabilities.names());
-  return Yaml::map()
-      .set("privileged", false)
-      .set("allowPrivilegeEscalation", !policy.no_new_privileges)
-      .set("readOnlyRootFilesystem", !policy.rootfs_writable)
-      .set("capabilities", capabilities);
+// Kubernetes' quantities: Mi and Gi, bytes where it is neither.
+std::string quantity(uint64_t bytes) {
+  constexpr uint64_t kMi = 1024 * 1024;
+  if (bytes % (1024 * kMi) == 0) return fmt::format("{}Gi", bytes / (1024 * kMi));
+  if (bytes % kMi == 0) return fmt::format("{}Mi", bytes / kMi);
+  return std::to_string(bytes);
 }
 
 Yaml environment(const Plan& plan) {
@@ -173,32 +49,6 @@ Yaml environment(const Plan& plan) {
     list.add(entry);
   }
   return list;
-}
-
-// Kubernetes' quantities: Mi and Gi, bytes where it is neither.
-std::string quantity(uint64_t bytes) {
-  constexpr uint64_t kMi = 1024 * 1024;
-  if (bytes % (1024 * kMi) == 0) return fmt::format("{}Gi", bytes / (1024 * kMi));
-  if (bytes % kMi == 0) return fmt::format("{}Mi", bytes / kMi);
-  return std::to_string(bytes);
-}
-
-std::string scratch_comment(const Scratch& s) {
-  std::string text = s.peak == 0 ? "How much it holds was not measured: on disk, without a limit."
-                                 : fmt::format("At most {} was seen in it.", human_bytes(s.peak));
-  if (s.peak != 0 && !s.memory) {
-    text += " On disk: in memory it would count against the container's memory limit.";
-  }
-  if (s.used_exec) text += " Files in it are executed.";
-  if (s.copy_up) text += " Filled from the image by the init container.";
-  return text;
-}
-
-Yaml scratch_volume(const Scratch& s) {
-  Yaml directory = Yaml::map();
-  if (s.peak != 0 && s.memory) directory.set("medium", "Memory");
-  if (s.peak != 0) directory.set("sizeLimit", quantity(s.limit));
-  return Yaml::map().set("name", s.name).set("emptyDir", directory);
 }
 
 Yaml volumes(const verdict::Proof& proof, const Plan& plan) {
@@ -304,6 +154,39 @@ Yaml server_container(const verdict::Proof& proof, const Plan& plan) {
   return container;
 }
 
+// The container that the Pod of a pull waits for.
+Yaml ready_container() {
+  Yaml context = Yaml::map();
+  context.set("allowPrivilegeEscalation", false)
+      .set("readOnlyRootFilesystem", true)
+      .set("capabilities", Yaml::map().set("drop", std::vector<std::string>{"ALL"}));
+  return Yaml::map()
+      .set("name", "ready")
+      .set("image", "busybox:1.36", "Any image with true.")
+      .set("command", std::vector<std::string>{"true"})
+      .set("securityContext", context);
+}
+
+}  // namespace
+
+std::string scratch_comment(const Scratch& s) {
+  std::string text = s.peak == 0 ? "How much it holds was not measured: on disk, without a limit."
+                                 : fmt::format("At most {} was seen in it.", human_bytes(s.peak));
+  if (s.peak != 0 && !s.memory) {
+    text += " On disk: in memory it would count against the container's memory limit.";
+  }
+  if (s.used_exec) text += " Files in it are executed.";
+  if (s.copy_up) text += " Filled from the image by the init container.";
+  return text;
+}
+
+Yaml scratch_volume(const Scratch& s) {
+  Yaml directory = Yaml::map();
+  if (s.peak != 0 && s.memory) directory.set("medium", "Memory");
+  if (s.peak != 0) directory.set("sizeLimit", quantity(s.limit));
+  return Yaml::map().set("name", s.name).set("emptyDir", directory);
+}
+
 // Copies what the image has at a path into the volume that will hide it.
 Yaml copy_containers(const verdict::Proof& proof, const Plan& plan) {
   Yaml list = Yaml::list();
@@ -321,43 +204,8 @@ Yaml copy_containers(const verdict::Proof& proof, const Plan& plan) {
   return list;
 }
 
-// The container that the Pod of a pull waits for.
-Yaml ready_container() {
-  Yaml context = Yaml::map();
-  context.set("allowPrivilegeEscalation", false)
-      .set("readOnlyRootFilesystem", true)
-      .set("capabilities", Yaml::map().set("drop", std::vector<std::string>{"ALL"}));
-  return Yaml::map()
-      .set("name", "ready")
-      .set("image", "busybox:1.36", "Any image with true.")
-      .set("command", std::vector<std::string>{"true"})
-      .set("securityContext", context);
-}
-
-}  // namespace
-
-std::string seccomp_name(const Plan& plan) {
-  return plan.name + ".json";
-}
-
 std::string claim_name(const Plan& plan, const Mounted& m) {
   return m.named ? dns_label(m.source) : plan.claims_of + "-" + m.name;
-}
-
-std::vector<std::string> refused_by_runtime_default(const privilege::Policy& policy) {
-  std::vector<std::string> refused;
-  if (!policy.seccomp) return refused;
-  for (const std::string& name : policy.seccomp->syscalls) {
-    bool known = std::find(kRuntimeDefaultRefuses.begin(), kRuntimeDefaultRefuses.end(), name) !=
-                 kRuntimeDefaultRefuses.end();
-    if (known) refused.push_back(name);
-  }
-  return refused;
-}
-
-bool wants_localhost(const verdict::Proof& proof, const Options& options) {
-  if (!proof.policy.seccomp) return false;
-  return options.localhost_seccomp || !refused_by_runtime_default(proof.policy).empty();
 }
 
 Yaml pod_spec(const verdict::Proof& proof, const Plan& plan, const Options& options,

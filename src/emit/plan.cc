@@ -292,6 +292,7 @@ std::vector<std::string> egress_clauses(const privilege::Policy& policy) {
 Plan make_plan(const verdict::Proof& proof, const Options& options) {
   Plan plan;
   plan.name = plan.claims_of = plan_name(proof.target);
+  plan.selector = "app.kubernetes.io/name";
   plan.seccomp_name = plan.name + ".seccomp.json";
   plan.image = image_of(proof.target, plan.name);
   plan.assumptions = proof.assumptions;

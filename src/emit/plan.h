@@ -57,6 +57,7 @@ struct Probe {
 struct Plan {
   std::string name;                     // DNS-1123 label
   std::string claims_of;                // whose claims, Secrets and profile it uses
+  std::string selector;                 // label of the server's Pods alone, with NAME as its value
   std::string seccomp_name;             // of the file beside the others: NAME.seccomp.json
   std::string image;                    // reference, pinned by digest where one is known
   std::vector<std::string> entrypoint;  // replaces the image's; empty: the image's own

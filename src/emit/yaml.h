@@ -14,6 +14,11 @@ class Yaml {
  public:
   static Yaml map() { return Yaml(Kind::kMap); }
   static Yaml list() { return Yaml(Kind::kList); }
+  static Yaml null() {
+    Yaml yaml(Kind::kPlain);
+    yaml.text_ = "null";
+    return yaml;
+  }
   // Implicit, so that values read like literals: set("replicas", 1).
   Yaml(std::string text) : kind_(Kind::kString), text_(std::move(text)) {}
   Yaml(std::string_view text) : Yaml(std::string(text)) {}

@@ -1,0 +1,207 @@
+// securityContext of Pods and containers, and what Pod Security says to it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "emit/kubernetes.h"
+
+namespace pare::emit {
+
+namespace {
+
+// What containerd's contrib/seccomp default and CRI-O's (containers/common) leave out for a
+// container without capabilities; where versions differ, the stricter.
+constexpr std::array<std::string_view, 56> kRuntimeDefaultRefuses = {
+    "acct",
+    "add_key",
+    "bpf",
+    "chroot",
+    "clock_adjtime",
+    "clock_settime",
+    "create_module",
+    "delete_module",
+    "fanotify_init",
+    "finit_module",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "fspick",
+    "get_mempolicy",
+    "init_module",
+    "io_uring_enter",
+    "io_uring_register",
+    "io_uring_setup",
+    "ioperm",
+    "iopl",
+    "kcmp",
+    "kexec_file_load",
+    "kexec_load",
+    "keyctl",
+    "lookup_dcookie",
+    "mbind",
+    "migrate_pages",
+    "mount",
+    "mount_setattr",
+    "move_mount",
+    "move_pages",
+    "nfsservctl",
+    "open_by_handle_at",
+    "open_tree",
+    "perf_event_open",
+    "pidfd_getfd",
+    "pivot_root",
+    "quotactl",
+    "reboot",
+    "request_key",
+    "set_mempolicy",
+    "set_mempolicy_home_node",
+    "setdomainname",
+    "sethostname",
+    "setns",
+    "settimeofday",
+    "swapoff",
+    "swapon",
+    "syslog",
+    "umount2",
+    "unshare",
+    "uselib",
+    "userfaultfd",
+    "vhangup",
+    "quotactl_fd",
+};
+
+// What Pod Security's baseline and restricted let a Pod set (Kubernetes 1.29).
+constexpr std::array<std::string_view, 10> kSafeSysctls = {
+    "kernel.shm_rmid_forced",           "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",        "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",     "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",      "net.ipv4.tcp_syncookies",
+};
+
+Yaml localhost_profile(const Plan& plan) {
+  return Yaml::map().set("type", "Localhost").set("localhostProfile", "pare/" + seccomp_name(plan));
+}
+
+void set_seccomp(Yaml& context, const verdict::Proof& proof, const Plan& plan,
+                 const Options& options, bool patch) {
+  auto of_type = [&](const char* type) {
+    Yaml profile = Yaml::map().set("type", type);
+    if (patch) profile.set("localhostProfile", Yaml::null());
+    return profile;
+  };
+  const privilege::Policy& policy = proof.policy;
+  if (wants_localhost(proof, options)) {
+    std::string why = "A file on the node: see the head of this file.";
+    auto refused = refused_by_runtime_default(policy);
+    if (!refused.empty()) {
+      why += " RuntimeDefault would refuse " + base::join(refused, ", ") + ", which are needed.";
+    }
+    context.set("seccompProfile", localhost_profile(plan), why);
+    return;
+  }
+  if (!policy.seccomp && !policy.seccomp_default) {
+    context.set("seccompProfile", of_type("Unconfined"), "No list of calls was proved.");
+    return;
+  }
+  std::string tighter = policy.seccomp
+                            ? fmt::format(
+                                  "The proved list of {} calls is tighter; with the profile on "
+                                  "the node write instead:\n  type: Localhost\n"
+                                  "  localhostProfile: pare/{}",
+                                  policy.seccomp->syscalls.size(), seccomp_name(plan))
+                            : "";
+  context.set("seccompProfile", of_type("RuntimeDefault"), tighter);
+}
+
+}  // namespace
+
+std::string seccomp_name(const Plan& plan) {
+  return plan.name + ".json";
+}
+
+std::vector<std::string> refused_by_runtime_default(const privilege::Policy& policy) {
+  std::vector<std::string> refused;
+  if (!policy.seccomp) return refused;
+  for (const std::string& name : policy.seccomp->syscalls) {
+    bool known = std::find(kRuntimeDefaultRefuses.begin(), kRuntimeDefaultRefuses.end(), name) !=
+                 kRuntimeDefaultRefuses.end();
+    if (known) refused.push_back(name);
+  }
+  return refused;
+}
+
+bool wants_localhost(const verdict::Proof& proof, const Options& options) {
+  if (!proof.policy.seccomp) return false;
+  return options.localhost_seccomp || !refused_by_runtime_default(proof.policy).empty();
+}
+
+Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const Options& options,
+                          bool patch) {
+  const privilege::Policy& policy = proof.policy;
+  Yaml context = Yaml::map();
+  context.set("runAsNonRoot", policy.user.uid != 0)
+      .set("runAsUser", policy.user.uid)
+      .set("runAsGroup", policy.user.gid);
+  if (!policy.user.groups.empty()) {
+    Yaml groups = Yaml::list();
+    for (uint32_t group : policy.user.groups) groups.add(group);
+    context.set("supplementalGroups", groups);
+  }
+  bool writes = std::any_of(plan.volumes.begin(), plan.volumes.end(),
+                            [](const Mounted& m) { return m.writable; });
+  if (writes && policy.user.uid != 0) {
+    context.set("fsGroup", policy.user.gid, "So that the writable volume belongs to the server.");
+    context.set("fsGroupChangePolicy", "OnRootMismatch");
+  }
+  set_seccomp(context, proof, plan, options, patch);
+  if (!policy.sysctls.empty()) {
+    Yaml sysctls = Yaml::list();
+    for (const auto& [name, value] : policy.sysctls) {
+      sysctls.add(Yaml::map().set("name", name).set("value", value));
+    }
+    context.set("sysctls", sysctls);
+  }
+  return context;
+}
+
+Yaml container_security_context(const privilege::Policy& policy) {
+  Yaml capabilities = Yaml::map();
+  capabilities.set("drop", std::vector<std::string>{"ALL"});
+  if (!policy.capabilities.empty()) capabilities.set("add", policy.capabilities.names());
+  return Yaml::map()
+      .set("privileged", false)
+      .set("allowPrivilegeEscalation", !policy.no_new_privileges)
+      .set("readOnlyRootFilesystem", !policy.rootfs_writable)
+      .set("capabilities", capabilities);
+}
+
+std::vector<std::string> restricted_blockers(const verdict::Proof& proof) {
+  const privilege::Policy& policy = proof.policy;
+  std::vector<std::string> out;
+  auto block = [&](const std::string& field, const std::string& privilege) {
+    const verdict::Verdict* v = find_verdict(proof, privilege);
+    out.push_back(v != nullptr && !v->because.empty() ? field + " (" + v->because + ")" : field);
+  };
+  if (policy.user.uid == 0) block("runAsUser: 0", "user/root");
+  if (!policy.no_new_privileges) {
+    block("allowPrivilegeEscalation: true", "escalation/new-privileges");
+  }
+  for (const std::string& name : policy.capabilities.names()) {
+    if (name != "NET_BIND_SERVICE") block("capabilities.add " + name, "capability/" + name);
+  }
+  for (const auto& [name, value] : policy.sysctls) {
+    bool safe = std::find(kSafeSysctls.begin(), kSafeSysctls.end(), name) != kSafeSysctls.end();
+    if (!safe) block("sysctl " + name, "sysctl/" + name);
+  }
+  for (const std::string& ns : policy.host_namespaces) {
+    block("the host's " + ns + " namespace", "namespace/host-" + ns);
+  }
+  if (!policy.seccomp && !policy.seccomp_default)
+    block("seccompProfile: Unconfined", "syscall/any");
+  return out;
+}
+
+}  // namespace pare::emit
