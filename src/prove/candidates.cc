@@ -123,9 +123,9 @@ bool under(const std::string& path, const std::string& directory) {
 }
 
 bool is_write(const FileFact& fact) {
-  static constexpr std::array<std::string_view, 12> kWrites = {
-      "write", "create", "mkdir",   "unlink",   "rename", "chmod",
-      "chown", "link",   "symlink", "truncate", "utime",  "mknod"};
+  static constexpr std::array<std::string_view, 13> kWrites = {
+      "write", "create",  "mkdir",    "unlink", "rename", "chmod",   "chown",
+      "link",  "symlink", "truncate", "utime",  "mknod",  "setxattr"};
   return std::any_of(fact.ops.begin(), fact.ops.end(), [](const std::string& op) {
     return std::find(kWrites.begin(), kWrites.end(), op) != kWrites.end();
   });

@@ -48,17 +48,25 @@ int failures_wanted(const Options& options, bool explained) {
   return std::max(1, options.repeat) + (explained ? 0 : 1);
 }
 
-int Labels::times(const Choice& without, const Privilege& privilege) {
+bool Labels::explained(const Choice& without, const Privilege& privilege) {
   Hints said = search_.hints(without);
-  bool explained = said.touches(privilege) || (privilege == kRoot && !said.empty());
-  return failures_wanted(question_.options, explained);
+  return said.touches(privilege) || (privilege == kRoot && !said.empty());
+}
+
+// Once less often than what the policy itself rests on: fixable or unneeded, it is not granted.
+Step<bool> Labels::fails_by_itself(const Choice& choice, const Privilege& privilege) {
+  PARE_TRY(bool failed, search_.fails("fix", choice, 1));
+  if (!failed) return false;
+  int times = failures_wanted(question_.options, explained(choice, privilege)) - 1;
+  return search_.fails("fix", choice, std::max(1, times));
 }
 
 Step<void> Labels::show_need(Search& search, const Privilege& privilege) {
   Choice less = without(*answer_.choice, privilege);
   PARE_TRY(bool failed, search.fails("minimal", less, 1));
   if (failed) {
-    PARE_TRY(failed, search.fails("minimal", less, times(less, privilege)));
+    PARE_TRY(failed, search.fails("minimal", less,
+                                  failures_wanted(question_.options, explained(less, privilege))));
   }
   if (!failed) return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
   answer_.needs[privilege] = {search.record(less)->ids(false), true, std::nullopt};
@@ -92,8 +100,7 @@ Step<void> Labels::label_user() {
   if (!choice.environment.empty()) {
     Choice homeless = choice;
     homeless.environment.clear();
-    PARE_TRY(bool failed,
-             search_.fails("fix", homeless, failures_wanted(question_.options, false)));
+    PARE_TRY(bool failed, fails_by_itself(homeless, kRoot));
     if (failed) {
       answer_.needs[kRoot] = {search_.record(homeless)->ids(false), true, home_fix(choice)};
     }
@@ -111,10 +118,7 @@ Step<void> Labels::label_user() {
   const std::vector<uint32_t>& groups = question_.asked.user.groups;
   Choice other = choice;
   other.user = generic->user;
-  PARE_TRY(bool failed, search_.fails("fix", other, 1));
-  if (failed) {
-    PARE_TRY(failed, search_.fails("fix", other, times(other, kRoot)));
-  }
+  PARE_TRY(bool failed, fails_by_itself(other, kRoot));
   if (failed) {
     answer_.needs[kRoot] = {search_.record(other)->ids(false), true, user_fix(choice.user, groups)};
   }
@@ -142,13 +146,32 @@ Step<void> Labels::label_files() {
   return {};
 }
 
+// Whether an act that took the capability failed for want of it. The kernel asks for some of them
+// before it sees that the act is allowed anyway: setuid(2) to the own uid.
+static bool act_failed(const evidence::Evidence& evidence, const evidence::CapabilityUse& use,
+                       const privilege::User& user) {
+  if (use.object == "uid " + std::to_string(user.uid)) return false;
+  if (use.object == "gid " + std::to_string(user.gid)) return false;
+  bool known = false;
+  for (const evidence::ArgumentFact& fact : evidence.arguments) {
+    if (fact.syscall != use.syscall) continue;
+    if (fact.error) return true;
+    known = true;
+  }
+  return !known;
+}
+
 // Refused in a passing run of the choice: the server goes on without it.
 bool Labels::tolerated(const Privilege& capability) const {
   for (int id : answer_.passes) {
     const evidence::Evidence* evidence = ledger_.evidence(id);
     if (evidence == nullptr) continue;
-    for (const auto& fact : evidence->capabilities) {
-      if (fact.name == capability.value && fact.refused > 0) return true;
+    for (const evidence::CapabilityFact& fact : evidence->capabilities) {
+      if (fact.name != capability.value || fact.refused == 0) continue;
+      bool failed = std::any_of(fact.uses.begin(), fact.uses.end(), [&](const auto& use) {
+        return !use.granted && act_failed(*evidence, use, answer_.choice->user);
+      });
+      if (failed || fact.uses.empty()) return true;
     }
   }
   return false;
@@ -206,17 +229,18 @@ Step<void> Labels::label_as_root(const std::set<Privilege>& used) {
   PARE_TRY(bool pass, search_.passes("fix", root));
   if (pass) return {};
   Choice with = root;
-  with.granted.insert(used.begin(), used.end());
+  for (const Element& element : universe_.elements()) {
+    bool capability = element.privilege.axis == Axis::kCapability;
+    if (capability && element.used) with.granted.insert(element.privilege);
+  }
   PARE_TRY(pass, search_.passes("fix", with));
   if (!pass) return {};
-  PARE_TRY(Choice least, search_.shrink(root, universe_.by_danger(used)));
+  std::vector<Privilege> candidates = search_.removable(with, root);
+  PARE_TRY(Choice least, search_.shrink(root, candidates));
   for (const Privilege& p : used) {
     if (least.granted.count(p) == 0) continue;
     Choice less = without(least, p);
-    PARE_TRY(bool failed, search_.fails("fix", less, 1));
-    if (failed) {
-      PARE_TRY(failed, search_.fails("fix", less, times(less, p)));
-    }
+    PARE_TRY(bool failed, fails_by_itself(less, p));
     if (!failed) continue;
     answer_.needs[p] = {search_.record(less)->ids(false), true,
                         user_fix(answer_.choice->user, question_.asked.user.groups)};
@@ -224,11 +248,24 @@ Step<void> Labels::label_as_root(const std::set<Privilege>& used) {
   return {};
 }
 
+std::vector<Privilege> Labels::undecided() const {
+  std::vector<Privilege> list;
+  for (const Element& element : universe_.elements()) {
+    const Privilege& p = element.privilege;
+    bool fixable = p == kRoot || p == kRootfs ||
+                   (p.axis == Axis::kCapability && element.used && !tolerated(p));
+    bool decided = answer_.choice->granted.count(p) > 0 || answer_.needs.count(p) > 0;
+    if (fixable && !decided) list.push_back(p);
+  }
+  return list;
+}
+
 void Labels::show_known() {
   for (const Privilege& p : search_.removable(*answer_.choice, Choice{})) {
     Choice less = without(*answer_.choice, p);
     const Record* known = search_.record(less);
-    bool shown = known != nullptr && known->passes() == 0 && known->fails() >= times(less, p);
+    bool shown = known != nullptr && known->passes() == 0 &&
+                 known->fails() >= failures_wanted(question_.options, explained(less, p));
     if (shown) answer_.needs.try_emplace(p, Need{known->ids(false), true, std::nullopt});
   }
 }

@@ -22,6 +22,8 @@ class Labels {
   Step<void> show();
   // The same from what was tried already, for a search that ended early.
   void show_known();
+  // What may still turn out to be fixable where it is not granted, as long as show() did not end.
+  std::vector<Privilege> undecided() const;
 
  private:
   Step<void> show_needed();
@@ -33,7 +35,8 @@ class Labels {
   bool cares_for_owners() const;
   bool tolerated(const Privilege& capability) const;
   Step<void> show_need(Search& search, const Privilege& privilege);
-  int times(const Choice& without, const Privilege& privilege);
+  bool explained(const Choice& without, const Privilege& privilege);
+  Step<bool> fails_by_itself(const Choice& choice, const Privilege& privilege);
 
   const Question& question_;
   Universe& universe_;

@@ -58,4 +58,9 @@ inline std::string serves(World& world) {
   return world.bind(8000) ? "" : "cannot bind";
 }
 
+inline std::string infers_with_raw_socket(World& world) {
+  world.ready();
+  return world.use("NET_RAW", "socket", "AF_PACKET") ? "" : "HTTP 500";
+}
+
 }  // namespace pare::prove

@@ -30,11 +30,6 @@ TEST(Planted, NeedsNothing) {
   EXPECT_THAT(c.because("user/root"), HasSubstr("as uid 1000"));
 }
 
-std::string infers_with_raw_socket(World& world) {
-  world.ready();
-  return world.use("NET_RAW", "socket", "AF_PACKET") ? "" : "HTTP 500";
-}
-
 TEST(Planted, NeedsRawSocketToInfer) {
   Case c;
   c.run(infers_with_raw_socket);

@@ -13,7 +13,7 @@ namespace pare::prove {
 namespace {
 
 constexpr int kFlakySearch = 60;  // trials that a flaky target is worth before nothing is proved
-constexpr int kFlakyRuns = 12;    // of the baseline and of the policy, to compare their rates
+constexpr int kFlakyRuns[] = {12, 20};  // of the baseline and of the policy, to compare their rates
 constexpr int kProfileRounds = 4;
 constexpr int kMoreRecordings = 2;  // of the baseline where events were lost
 
@@ -115,7 +115,10 @@ class Prover {
       answer_.choice = search.best();
       note_passes(search);
     }
-    if (answer_.choice) labels.show_known();
+    if (answer_.choice) {
+      labels.show_known();
+      answer_.doubtful = labels.undecided();
+    }
     return done;
   }
 
@@ -279,10 +282,19 @@ class Prover {
     PARE_TRY(answer_.choice, search.find(tightest(search)));
     note_passes(search);
     ledger_.tolerate_flakiness(0);
-    while (baseline_tally().runs < kFlakyRuns) {
+    for (int runs : kFlakyRuns) {
+      PARE_CHECK_OK(compare(universe, search, runs));
+      if (answer_.confirmed) break;
+    }
+    return {};
+  }
+
+  // Baseline and policy are run until each ran `runs` times.
+  Step<void> compare(Universe& universe, const Search& search, int runs) {
+    while (baseline_tally().runs < runs) {
       PARE_CHECK_OK(ledger_.run(baseline_request(false, false)));
     }
-    while (tally(*search.record(*answer_.choice)).runs < kFlakyRuns) {
+    while (tally(*search.record(*answer_.choice)).runs < runs) {
       PARE_CHECK_OK(again(universe, false));
     }
     note_passes(search);

@@ -124,6 +124,17 @@ bool Search::apply_possible(const Hints& hints, Choice& choice) {
   return !(choice == before);
 }
 
+// A tmpfs may hide files of the image, and a file that is not there leaves no refusal.
+bool Search::apply_copy_up(Choice& choice) {
+  Choice before = choice;
+  for (const Privilege& p : choice.granted) {
+    const Element* element = universe_.find(p);
+    if (p.axis != Axis::kWrite || element == nullptr || element->asked) continue;
+    choice.forms[p.value].copy_up = true;
+  }
+  return !(choice == before);
+}
+
 // What is missed without a trace: root first, then limits and namespaces, then what the baseline
 // exercised without being refused here.
 bool Search::apply_untraced(Choice& choice) {
@@ -147,7 +158,8 @@ Step<bool> Search::give_back(Choice& choice) {
   for (int round = 0; round < kRounds; ++round) {
     if (evidence(choice, false) == nullptr) return false;
     Hints said = hints(choice);
-    if (!apply(said, round == 0, choice) && !apply_possible(said, choice)) {
+    if (!apply(said, round == 0, choice) && !apply_possible(said, choice) &&
+        !apply_copy_up(choice)) {
       // Nothing explains the failure: once more, before privileges are blamed for it.
       if (std::exchange(explained, false)) {
         PARE_CHECK_OK(fails("give-back", choice, 2));
@@ -210,15 +222,27 @@ Step<Choice> Search::polish(Choice choice, const Choice& floor) {
       choice = less;
       changed = true;
     }
-    if (!choice.environment.empty() && floor.environment.empty()) {
-      Choice less = choice;
-      less.environment.clear();
-      PARE_TRY(bool pass, passes("minimal", less));
-      if (pass) {
-        choice = less;
-        changed = true;
-      }
-    }
+    Choice before = choice;
+    PARE_TRY(choice, drop_settings(choice, floor));
+    changed = changed || !(choice == before);
+  }
+  return choice;
+}
+
+// Variables and copies that were guessed and make no difference.
+Step<Choice> Search::drop_settings(Choice choice, const Choice& floor) {
+  if (!choice.environment.empty() && floor.environment.empty()) {
+    Choice less = choice;
+    less.environment.clear();
+    PARE_TRY(bool pass, passes("minimal", less));
+    if (pass) choice = less;
+  }
+  for (const auto& [path, form] : std::map<std::string, TmpfsForm>(choice.forms)) {
+    if (!form.copy_up || choice.granted.count({Axis::kWrite, path}) == 0) continue;
+    Choice less = choice;
+    less.forms[path].copy_up = false;
+    PARE_TRY(bool pass, passes("minimal", less));
+    if (pass) choice = less;
   }
   return choice;
 }

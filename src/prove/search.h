@@ -57,7 +57,9 @@ class Search {
   Step<const Record*> run(const std::string& kind, const Choice& choice);
   Step<bool> give_back(Choice& choice);
   bool apply(const Hints& hints, bool first, Choice& choice);
+  bool apply_copy_up(Choice& choice);
   bool apply_untraced(Choice& choice);
+  Step<Choice> drop_settings(Choice choice, const Choice& floor);
   bool apply_possible(const Hints& hints, Choice& choice);
   void let_capabilities_reach(Choice& choice);
   Step<Choice> bisect_all(const Choice& start);

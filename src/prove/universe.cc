@@ -237,6 +237,11 @@ privilege::SeccompProfile Universe::profile(const Choice& choice, bool no_new_pr
   const auto& errors = privilege::error_path_syscalls();
   calls.insert(errors.begin(), errors.end());
   serve.insert(errors.begin(), errors.end());
+  // A server whose sleep is refused spins.
+  for (const char* name : {"clock_nanosleep", "nanosleep", "sched_yield"}) {
+    calls.insert(name);
+    serve.insert(name);
+  }
   const auto& runtime = privilege::runtime_syscalls(no_new_privileges);
   calls.insert(runtime.begin(), runtime.end());
   for (const Element& element : elements_) {
