@@ -50,6 +50,9 @@ std::vector<std::string> differences(const verdict::Proof& proof, const privileg
       !policy.capabilities.empty()) {
     out.emplace_back("capability (added ones are ambient there alone)");
   }
+  if (from.tmpfs_owned && !to.tmpfs_owned && policy.user.uid != 0 && !policy.writable.empty()) {
+    out.emplace_back("write (scratch directories belong to the server there, to root here)");
+  }
   if (policy.memlock_bytes && from.can_set_memlock && !to.can_set_memlock) {
     out.emplace_back("memlock (nothing sets it here)");
   }

@@ -60,6 +60,7 @@ TEST(Oci, RuncRunsTheBundleAsProved) {
     }
     proof.policy.seccomp->syscalls.assign(calls.begin(), calls.end());
     proof.policy.seccomp->enosys = privilege::fallback_syscalls();
+    proof.policy.seccomp->arguments = {{"clone", 0, 0x7E020000, {0}}};  // no new namespaces
     Directory bundle;
     bundle.write(emitted(proof, "oci"));
     Ran ran = run("timeout 60 sh '" + bundle.path() + "/run.sh' </dev/null");

@@ -37,11 +37,14 @@ Json list_of_egress(const Policy& policy) {
 
 Json seccomp_json(const std::optional<SeccompProfile>& profile) {
   if (!profile) return nullptr;
-  return {{"arch", profile->arch},
-          {"default", profile->default_action},
-          {"enosys", profile->enosys},
-          {"syscalls", profile->syscalls},
-          {"serve", profile->serve}};
+  Json arguments = Json::array();
+  for (const SeccompArgument& a : profile->arguments) {
+    arguments.push_back(
+        {{"syscall", a.syscall}, {"index", a.index}, {"mask", a.mask}, {"values", a.values}});
+  }
+  return {{"arch", profile->arch},     {"default", profile->default_action},
+          {"enosys", profile->enosys}, {"syscalls", profile->syscalls},
+          {"arguments", arguments},    {"serve", profile->serve}};
 }
 
 Policy read_policy(const Json& json) {
@@ -78,6 +81,10 @@ Policy read_policy(const Json& json) {
   if (const Json& s = json.at("seccomp"); !s.is_null()) {
     p.seccomp = SeccompProfile{s.at("arch"), s.at("default"), s.at("enosys"), s.at("syscalls"),
                                s.at("serve")};
+    for (const Json& a : s.value("arguments", Json::array())) {
+      p.seccomp->arguments.push_back({a.at("syscall"), a.at("index"), a.at("mask"),
+                                      a.at("values").get<std::vector<uint64_t>>()});
+    }
   }
   p.devices = json.value("devices", std::vector<std::string>{});
   p.host_namespaces = json.value("hostNamespaces", std::vector<std::string>{});

@@ -63,13 +63,25 @@ struct EgressGrant {
   bool operator==(const EgressGrant&) const = default;
 };
 
+// Narrows a listed call to certain arguments: (argument & mask) has to be one of `values`. Where a
+// call has entries for several arguments, each has to hold. The kernel looks at 32 bits of an int
+// and leaves the rest to chance, so its mask is 0xffffffff.
+struct SeccompArgument {
+  std::string syscall;
+  unsigned index = 0;  // 0..5
+  uint64_t mask = UINT64_MAX;
+  std::vector<uint64_t> values;
+  bool operator==(const SeccompArgument&) const = default;
+};
+
 // seccomp(2) allow-list. Compiled by libseccomp; spelled in Docker's and the OCI's JSON by emit.
 struct SeccompProfile {
   std::string arch = "x86_64";
-  std::string default_action = "EPERM";  // errno name for calls that are not listed
-  std::vector<std::string> enosys;       // refused with ENOSYS, so that libc falls back
-  std::vector<std::string> syscalls;     // allowed, start-up and serve together; sorted
-  std::vector<std::string> serve;        // those of `syscalls` seen after readiness; sorted
+  std::string default_action = "EPERM";    // errno name for calls that are not listed
+  std::vector<std::string> enosys;         // refused with ENOSYS, so that libc falls back
+  std::vector<std::string> syscalls;       // allowed, start-up and serve together; sorted
+  std::vector<std::string> serve;          // those of `syscalls` seen after readiness; sorted
+  std::vector<SeccompArgument> arguments;  // none for a call: with any
   bool operator==(const SeccompProfile&) const = default;
 };
 

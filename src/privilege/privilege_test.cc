@@ -58,6 +58,7 @@ TEST(Policy, JsonRoundTrips) {
   p.egress = {{"model.example", 443}};
   p.refusal = Refusal::kDropped;
   p.seccomp = SeccompProfile{"x86_64", "EPERM", {"clone3"}, {"read", "write"}, {"read"}};
+  p.seccomp->arguments = {{"write", 0, 0xffffffff, {1, 2}}};
   p.devices = {"/dev/nvidia0"};
   p.host_namespaces = {"ipc"};
   p.pids_max = 64;

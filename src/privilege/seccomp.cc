@@ -56,6 +56,34 @@ constexpr std::array<std::string_view, 19> kNewCalls = {
     "open_tree_attr",    "file_getattr",      "file_setattr",
 };
 
+// One rule for each way to satisfy every narrowed argument of a call.
+void add_narrowed(const std::string& name, const std::vector<SeccompArgument>& all, Json& rules) {
+  std::vector<Json> ways = {Json::array()};
+  for (const SeccompArgument& narrowed : all) {
+    if (narrowed.syscall != name) continue;
+    std::vector<Json> longer;
+    for (const Json& way : ways) {
+      for (uint64_t value : narrowed.values) {
+        Json condition = {{"index", narrowed.index}, {"op", "SCMP_CMP_EQ"}, {"value", value}};
+        if (narrowed.mask != UINT64_MAX) {
+          // Of MASKED_EQ the first value is the mask (seccomp_rule_add(3)).
+          condition = {{"index", narrowed.index},
+                       {"op", "SCMP_CMP_MASKED_EQ"},
+                       {"value", narrowed.mask},
+                       {"valueTwo", value & narrowed.mask}};
+        }
+        Json next = way;
+        next.push_back(condition);
+        longer.push_back(next);
+      }
+    }
+    ways = longer;
+  }
+  for (const Json& way : ways) {
+    rules.push_back({{"names", Json::array({name})}, {"action", "SCMP_ACT_ALLOW"}, {"args", way}});
+  }
+}
+
 std::vector<std::string> merged(std::initializer_list<std::vector<std::string>> lists) {
   std::set<std::string> all;
   for (const auto& list : lists) all.insert(list.begin(), list.end());
@@ -74,10 +102,16 @@ Json oci_seccomp(const SeccompProfile& profile) {
   std::set<std::string> allowed(profile.syscalls.begin(), profile.syscalls.end());
   std::set<std::string> absent;
   for (const std::string& name : profile.enosys) {
+    // What is allowed in part is refused with the default elsewhere.
     if (allowed.count(name) == 0) absent.insert(name);
   }
   Json rules = Json::array();
+  std::set<std::string> narrowed;
+  for (const SeccompArgument& argument : profile.arguments) {
+    if (allowed.erase(argument.syscall) > 0) narrowed.insert(argument.syscall);
+  }
   if (!allowed.empty()) rules.push_back({{"names", allowed}, {"action", "SCMP_ACT_ALLOW"}});
+  for (const std::string& name : narrowed) add_narrowed(name, profile.arguments, rules);
   if (!absent.empty()) {
     rules.push_back({{"names", absent}, {"action", "SCMP_ACT_ERRNO"}, {"errnoRet", ENOSYS}});
   }

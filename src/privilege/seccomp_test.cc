@@ -104,6 +104,28 @@ TEST(Seccomp, ArgumentsDecideWhereARuleHasThem) {
   EXPECT_EQ(filter.evaluate("clone", {0x10000000 | 17}), kEperm);     // CLONE_NEWUSER
 }
 
+TEST(Seccomp, ACallIsNarrowedToItsArguments) {
+  SeccompProfile profile = small_profile();
+  profile.syscalls = {"clone", "read", "socket"};
+  profile.enosys = {"clone3", "clone"};
+  profile.arguments = {{"socket", 0, 0xffffffff, {1, 2}},
+                       {"socket", 1, 0xf, {1, 2}},
+                       {"clone", 0, 0x7E020000, {0}},
+                       {"ptrace", 0, UINT64_MAX, {0}}};  // is not listed: stays refused
+  for (const Json& json : {docker_seccomp(profile), oci_seccomp(profile)}) {
+    SeccompFilter filter = compiled(json);
+    EXPECT_EQ(filter.evaluate("read", {9}), kAllow);
+    EXPECT_EQ(filter.evaluate("socket", {2, 1 | 02000000, 6}), kAllow);    // SOCK_CLOEXEC
+    EXPECT_EQ(filter.evaluate("socket", {0xdead00000002, 2, 0}), kAllow);  // an int's upper half
+    EXPECT_EQ(filter.evaluate("socket", {2, 3, 1}), kEperm);               // SOCK_RAW
+    EXPECT_EQ(filter.evaluate("socket", {17, 1, 0}), kEperm);              // AF_PACKET
+    EXPECT_EQ(filter.evaluate("clone", {0x3D0F00}), kAllow);
+    EXPECT_EQ(filter.evaluate("clone", {0x10000011}), kEperm);  // CLONE_NEWUSER
+    EXPECT_EQ(filter.evaluate("ptrace", {0}), kEperm);
+    EXPECT_EQ(filter.evaluate("clone3"), kEnosys);
+  }
+}
+
 TEST(Seccomp, AgreesWithTheProfileForEveryCall) {
   SeccompProfile profile;
   profile.syscalls = runtime_syscalls(true);

@@ -68,6 +68,16 @@ void compare_grants(const Proof& older, const Proof& newer, std::vector<Change>&
   }
 }
 
+// "socket 0&0xffffffff in 1 2": what a call is narrowed to.
+std::set<std::string> narrowings(const privilege::SeccompProfile& profile) {
+  std::set<std::string> out;
+  for (const privilege::SeccompArgument& a : profile.arguments) {
+    out.insert(
+        fmt::format("{} {}&{:#x} in {}", a.syscall, a.index, a.mask, fmt::join(a.values, " ")));
+  }
+  return out;
+}
+
 void compare_calls(const Policy& older, const Policy& newer, std::vector<Change>& out) {
   auto state = [](const Policy& p) {
     if (p.seccomp) return fmt::format("a list of {}", p.seccomp->syscalls.size());
@@ -89,6 +99,16 @@ void compare_calls(const Policy& older, const Policy& newer, std::vector<Change>
                       std::back_inserter(gained));
   std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
                       std::back_inserter(lost));
+  auto narrow = [](const std::set<std::string>& set) {
+    return set.empty() ? std::string("any")
+                       : base::join(std::vector<std::string>(set.begin(), set.end()), "; ");
+  };
+  std::set<std::string> old_set = narrowings(*older.seccomp), new_set = narrowings(*newer.seccomp);
+  if (old_set != new_set) {
+    bool fewer = std::includes(new_set.begin(), new_set.end(), old_set.begin(), old_set.end());
+    out.push_back({fewer ? Direction::kTighter : Direction::kLooser, "system call arguments",
+                   narrow(old_set), narrow(new_set), ""});
+  }
   if (!gained.empty()) {
     out.push_back({Direction::kLooser, "system calls", "", base::join(gained, " "), ""});
   }

@@ -243,6 +243,16 @@ TEST(Diff, TellsLooserFromTighter) {
   EXPECT_EQ(diff_text(compare(newer, newer), false), "The two proofs say the same.\n");
 }
 
+TEST(Diff, NarrowerArgumentsAreTighter) {
+  Proof older = sample(), newer = sample();
+  older.policy.seccomp = privilege::SeccompProfile{"x86_64", "EPERM", {}, {"socket"}, {}};
+  newer.policy.seccomp = older.policy.seccomp;
+  newer.policy.seccomp->arguments = {{"socket", 0, 0xffffffff, {1, 2}}};
+  EXPECT_EQ(diff_text(compare(older, newer), false),
+            "- system call arguments: any -> socket 0&0xffffffff in 1 2\n");
+  EXPECT_TRUE(compare(newer, older).looser());
+}
+
 TEST(Diff, AProofThatIsWorthLessIsDrift) {
   Proof worse = sample();
   worse.minimal = false;

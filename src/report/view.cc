@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "base/text.h"
@@ -105,7 +106,12 @@ std::string list_or_none(const std::vector<T>& items, Text text) {
 }
 
 std::string seccomp_text(const privilege::Policy& policy) {
-  if (policy.seccomp) return fmt::format("{} calls", policy.seccomp->syscalls.size());
+  if (policy.seccomp) {
+    std::set<std::string> narrowed;
+    for (const auto& argument : policy.seccomp->arguments) narrowed.insert(argument.syscall);
+    std::string rest = narrowed.empty() ? "" : fmt::format(", {} narrowed", narrowed.size());
+    return fmt::format("{} calls{}", policy.seccomp->syscalls.size(), rest);
+  }
   return policy.seccomp_default ? "the engine's default filter" : "no filter";
 }
 
