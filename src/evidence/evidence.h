@@ -61,7 +61,8 @@ struct FileFact {
   std::string path;              // resolved; as requested when it failed
   std::vector<std::string> ops;  // open-read (failed only), write, create, mkdir, unlink, rename,
                                  // chmod, chown, link, symlink, truncate, utime, mknod,
-                                 // setxattr, stat (failed only), connect (unix, failed only)
+                                 // setxattr, device (a device node was opened),
+                                 // stat (failed only), connect (unix, failed only)
   std::optional<std::string> error;  // "EROFS"; nullopt: it succeeded
   std::string exe;
   uint32_t uid = 0;

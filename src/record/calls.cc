@@ -16,16 +16,14 @@ namespace {
 constexpr int kFchmodat2 = 452;  // Linux 6.6; not in Debian 12's headers
 
 constexpr pare_shape shape(int kind, int how, int dirfd, int path, int flags = -1) {
-  return {static_cast<__u8>(kind),
-          static_cast<__u8>(how),
-          static_cast<__s8>(dirfd),
-          static_cast<__s8>(path),
-          -1,
-          -1,
-          -1,
-          static_cast<__s8>(flags),
-          0,
-          0};
+  pare_shape s = {};
+  s.kind = static_cast<__u8>(kind);
+  s.how = static_cast<__u16>(how);
+  s.dirfd = static_cast<__s8>(dirfd);
+  s.path = static_cast<__s8>(path);
+  s.flags = static_cast<__s8>(flags);
+  s.dirfd2 = s.path2 = s.fd = -1;
+  return s;
 }
 constexpr pare_shape opens(int dirfd, int path, int flags, int how = 0) {
   return shape(PARE_SHAPE_OPEN, how, dirfd, path, flags);
@@ -50,10 +48,15 @@ constexpr pare_shape by_fd(int fd) {
 constexpr pare_shape looks(int dirfd, int path, int flags = -1) {
   return shape(PARE_SHAPE_LOOK, 0, dirfd, path, flags);
 }
-constexpr pare_shape values(int mask) {
-  pare_shape s = shape(PARE_SHAPE_VALUES, 0, -1, -1);
+// Looked at when the call checks a capability.
+constexpr pare_shape values(int mask, int how = 0) {
+  pare_shape s = shape(PARE_SHAPE_VALUES, how, -1, -1);
   s.values = static_cast<__u8>(mask);
   return s;
+}
+// A fact by themselves as well.
+constexpr pare_shape argued(int mask, int how = 0) {
+  return values(mask, PARE_ARGUED | how);
 }
 
 constexpr CallRow kRows[] = {
@@ -114,29 +117,39 @@ constexpr CallRow kRows[] = {
     {SYS_sendmsg, shape(PARE_SHAPE_SEND, 0, -1, 1), "", false},
     {SYS_sendmmsg, shape(PARE_SHAPE_SEND, 0, -1, 1), "", false},
     {SYS_listen, shape(PARE_SHAPE_LISTEN, 0, -1, -1), "", false},
-    {SYS_socket, values(0b111), "", false},
-    {SYS_setuid, values(0b1), "", false},
-    {SYS_setgid, values(0b1), "", false},
-    {SYS_setreuid, values(0b11), "", false},
-    {SYS_setregid, values(0b11), "", false},
-    {SYS_setresuid, values(0b111), "", false},
-    {SYS_setresgid, values(0b111), "", false},
-    {SYS_setfsuid, values(0b1), "", false},
-    {SYS_setfsgid, values(0b1), "", false},
+    {SYS_socket, argued(0b111), "", false},
+    {SYS_socketpair, argued(0b111), "", false},
+    {SYS_clone, argued(0b1, PARE_WIDE | PARE_FORKS), "", false},
+    // The kernel side puts the flags there.
+    {SYS_clone3, argued(0b1, PARE_WIDE | PARE_FORKS), "", false},
+    {SYS_unshare, argued(0b1), "", false},
+    {SYS_setns, argued(0b10), "", false},
+    {SYS_personality, argued(0b1), "", false},
+    {SYS_prctl, argued(0b1), "", false},
+    {SYS_ioctl, argued(0b10), "", false},
+    {SYS_mmap, argued(0b100, PARE_IF_EXEC), "", false},
+    {SYS_mprotect, argued(0b100, PARE_IF_EXEC), "", false},
+    {SYS_pkey_mprotect, argued(0b100, PARE_IF_EXEC), "", false},
+    {SYS_keyctl, argued(0b1), "", false},
+    {SYS_ptrace, argued(0b1), "", false},
+    {SYS_bpf, argued(0b1), "", false},
+    {SYS_setuid, argued(0b1), "", false},
+    {SYS_setgid, argued(0b1), "", false},
+    {SYS_setreuid, argued(0b11), "", false},
+    {SYS_setregid, argued(0b11), "", false},
+    {SYS_setresuid, argued(0b111), "", false},
+    {SYS_setresgid, argued(0b111), "", false},
+    {SYS_setfsuid, argued(0b1), "", false},
+    {SYS_setfsgid, argued(0b1), "", false},
     {SYS_setgroups, values(0b1), "", false},
     {SYS_kill, values(0b11), "", false},
     {SYS_tkill, values(0b11), "", false},
     {SYS_tgkill, values(0b111), "", false},
-    {SYS_prctl, values(0b11), "", false},
-    {SYS_clone, values(0b1), "", false},
-    {SYS_clone3, values(0b1), "", false},  // the kernel side puts the flags there
-    {SYS_unshare, values(0b1), "", false},
     {SYS_setpriority, values(0b101), "", false},
     {SYS_sched_setscheduler, values(0b10), "", false},
     {SYS_setrlimit, values(0b1), "", false},
     {SYS_prlimit64, values(0b10), "", false},
     {SYS_setsockopt, values(0b110), "", false},
-    {SYS_ioctl, values(0b10), "", false},
 };
 
 struct Name {
@@ -158,6 +171,14 @@ std::string name_of(const Name (&names)[N], uint64_t value, const char* what) {
   for (const Name& n : names)
     if (n.value == value) return n.name;
   return fmt::format("{} {}", what, value);
+}
+
+// "uid 1000": the first id that is not -1, which keeps what there is.
+std::string changed_id(const char* what, const __u64 args[6], int count) {
+  for (int i = 0; i < count; ++i)
+    if (static_cast<uint32_t>(args[i]) != UINT32_MAX)
+      return fmt::format("{} {}", what, static_cast<uint32_t>(args[i]));
+  return "";
 }
 
 }  // namespace
@@ -186,21 +207,25 @@ std::string describe_values(int number, const __u64 args[6]) {
       return name_of(kFamilies, args[0], "family") + " " + name_of(kTypes, args[1] & 0xf, "type") +
              (args[2] ? fmt::format(" protocol {}", args[2]) : "");
     case SYS_setuid:
-    case SYS_setreuid:
-    case SYS_setresuid:
     case SYS_setfsuid:
-      return fmt::format("uid {}", static_cast<int32_t>(args[0]));
+      return changed_id("uid", args, 1);
+    case SYS_setreuid:
+      return changed_id("uid", args, 2);
+    case SYS_setresuid:
+      return changed_id("uid", args, 3);
     case SYS_setgid:
-    case SYS_setregid:
-    case SYS_setresgid:
     case SYS_setfsgid:
-      return fmt::format("gid {}", static_cast<int32_t>(args[0]));
+      return changed_id("gid", args, 1);
+    case SYS_setregid:
+      return changed_id("gid", args, 2);
+    case SYS_setresgid:
+      return changed_id("gid", args, 3);
     case SYS_kill:
     case SYS_tkill:
     case SYS_tgkill:
       return fmt::format("process {}", static_cast<int32_t>(args[0]));
     case SYS_prctl:
-      return fmt::format("option {} {}", args[0], args[1]);
+      return fmt::format("option {}", args[0]);
     case SYS_unshare:
     case SYS_clone:
     case SYS_clone3:

@@ -32,8 +32,10 @@ void add_op(std::vector<std::string>& ops, const std::string& op) {
 }
 
 // What an open(2) with these flags did, or tried when it failed.
-std::vector<std::string> open_ops(uint64_t flags, bool failed, bool created) {
+std::vector<std::string> open_ops(uint64_t flags, const pare_record& record) {
+  const bool failed = record.ret < 0, created = (record.flags & PARE_CREATED) != 0;
   std::vector<std::string> ops;
+  if ((record.flags & PARE_DEVICE) != 0) ops.emplace_back("device");
   const bool writes = (flags & O_ACCMODE) != O_RDONLY;
   if (failed ? (flags & O_CREAT) != 0 : created) ops.emplace_back("create");
   if (writes) ops.emplace_back("write");
@@ -78,6 +80,9 @@ bool Ledger::take(const void* data, size_t size) {
       break;
     case PARE_CALL:
       take_call(view);
+      break;
+    case PARE_ARGUMENTS:
+      take_arguments(view);
       break;
     case PARE_CAPABILITY:
       take_capability(view);
@@ -216,11 +221,30 @@ void Ledger::take_call(const View& view) {
       path.resize(std::max<size_t>(path.rfind('/'), 1));
       take_file(view, path, {"create"});
     } else {
-      take_file(view, path, open_ops(flags, r.ret < 0, (r.flags & PARE_CREATED) != 0));
+      take_file(view, path, open_ops(flags, r));
     }
   } else {
     take_file(view, path, {std::string(row->op)});
   }
+}
+
+void Ledger::take_arguments(const View& view) {
+  const pare_record& r = view.record;
+  const CallRow* row = call_row(r.nr);
+  if (row == nullptr) return;
+  std::vector<uint64_t> values;
+  for (int i = 0; i < 6; ++i)
+    if ((row->shape.values >> i & 1) != 0) values.push_back(r.args[i]);
+  const std::string object = view.names.empty() ? "" : join_names(view.names);
+  Argument* argument = find(arguments_, fmt::format("{} {} {} {} {}", r.nr, fmt::join(values, ","),
+                                                    object, r.ret, view.serve()));
+  if (argument == nullptr) return;
+  argument->fact.syscall = call_name(r.nr, false);
+  argument->fact.values = values;
+  argument->fact.object = object;
+  if (r.ret < 0) argument->fact.error = error_name(-r.ret);
+  argument->fact.phase = view.serve() ? evidence::Phase::kServe : evidence::Phase::kPull;
+  add_to(argument->tally, view);
 }
 
 // The operation's result is not known when it is submitted: a change that failed looks like one
@@ -312,6 +336,10 @@ void Ledger::fill(evidence::Evidence& evidence) {
   for (auto& [name, operation] : operations_) {
     operation.fact.count = total(operation.tally);
     evidence.io_uring.push_back(std::move(operation.fact));
+  }
+  for (auto& [name, argument] : arguments_) {
+    argument.fact.count = total(argument.tally);
+    evidence.arguments.push_back(std::move(argument.fact));
   }
   traffic_.fill(evidence, id);
 }

@@ -26,6 +26,7 @@ class Ledger {
   void set_count(uint64_t key, uint64_t count);
 
   bool entry_seen() const { return entry_seen_; }
+  uint64_t unresolved() const { return resolver_.unresolved(); }
   uint64_t dropped() const { return dropped_; }  // facts beyond what is kept
   const std::vector<std::string>& cgroups() const {
     return cgroups_;
@@ -59,6 +60,10 @@ class Ledger {
     evidence::IoUringFact fact;
     Tally tally;
   };
+  struct Argument {
+    evidence::ArgumentFact fact;
+    Tally tally;
+  };
   struct Exec {
     evidence::ExecFact fact;
     Tally tally;
@@ -73,6 +78,7 @@ class Ledger {
   void take_call(const View& view);
   void take_capability(const View& view);
   void take_exec(const View& view, const std::string& path, int error);
+  void take_arguments(const View& view);
   void take_uring(const View& view);
   void take_file(const View& view, const std::string& path, const std::vector<std::string>& ops);
   std::string requested(const View& view, bool follow);
@@ -90,6 +96,7 @@ class Ledger {
   std::map<std::string, Use> uses_;
   std::map<std::string, Exec> execs_;
   std::map<std::string, Operation> operations_;
+  std::map<std::string, Argument> arguments_;
   Traffic traffic_;
   std::unordered_map<uint64_t, uint64_t> counts_;
 };

@@ -3,7 +3,7 @@
 #include <map>
 
 #include "record/recorder.h"
-#include "record/testing_container.h"
+#include "record/testing_facts.h"
 
 namespace pare::record {
 namespace {
@@ -12,14 +12,7 @@ using evidence::Evidence;
 using testing::Bundle;
 using testing::Container;
 using testing::record_run;
-
-class NetworkTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    static const Support support = probe();
-    if (!support.ok) PARE_SKIP(support.missing);
-  }
-};
+using NetworkTest = testing::KernelTest;
 
 // C that makes lo stand for the outside: up, `address` on it, and if asked a default route to it.
 // Needs CAP_NET_ADMIN.

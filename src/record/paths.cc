@@ -103,7 +103,10 @@ std::optional<std::string> Resolver::existing(const std::string& path, bool foll
 }
 
 std::string Resolver::resolve(const std::string& path, bool follow) {
-  if (root() < 0) return normal_path(path);
+  if (root() < 0) {
+    ++unresolved_;
+    return normal_path(path);
+  }
   if (follow) {
     if (auto found = existing(path, true)) return *found;
   }

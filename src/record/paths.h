@@ -29,7 +29,8 @@ class Resolver {
   // Takes the mount namespace of a process of the container, as it is at the first look-up after
   // this. False when the process is gone: then the last one adopted stays.
   bool adopt(int pid);
-  bool adopted() const { return namespace_.valid(); }
+  // How often there was no namespace to look a path up in.
+  uint64_t unresolved() const { return unresolved_; }
 
   // `path` absolute. Links on the way are resolved, the last one only if `follow`; what does not
   // exist (any more) keeps its name. Without a namespace: normal_path.
@@ -47,6 +48,7 @@ class Resolver {
 
   UniqueFd namespace_;
   UniqueFd root_;
+  uint64_t unresolved_ = 0;
 };
 
 }  // namespace pare::record

@@ -20,7 +20,6 @@ uint64_t open_files(int pid) {
 }  // namespace
 
 void PeakSampler::watch(const std::string& path) {
-  if (cgroup_) return;
   if (auto cgroup = sys::Cgroup::at(path)) cgroup_ = std::move(*cgroup);
 }
 

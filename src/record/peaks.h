@@ -11,7 +11,7 @@ namespace pare::record {
 
 class PeakSampler {
  public:
-  // `path` as the kernel names it below the hierarchy's root; the first one is the container's.
+  // `path` as the kernel names it below the hierarchy's root; the last one given is sampled.
   void watch(const std::string& path);
   // `shm_bytes`: in use on the container's /dev/shm.
   void sample(std::optional<uint64_t> shm_bytes);

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -139,10 +141,10 @@ Status KernelRecorder::start() {
 // program.
 void KernelRecorder::watch_cgroup() {
   const std::string path = ledger_.cgroups()[watched_++];
-  peaks_.watch(path);
   auto hierarchies = sys::cgroup_hierarchies();
   const std::string& first = ledger_.cgroups()[0];
   if (!hierarchies || base::starts_with(path, first + "/")) return;
+  peaks_.watch(path);
   for (const auto& hierarchy : *hierarchies) {
     if (!hierarchy.v2) continue;
     UniqueFd fd(::open((hierarchy.mount + path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -156,6 +158,10 @@ void KernelRecorder::watch_cgroup() {
 }
 
 void KernelRecorder::drain() {
+  // A fact's path is looked up while it is fresh: woken at once on a busy host too. It does little.
+  sched_param priority = {};
+  priority.sched_priority = sched_get_priority_min(SCHED_RR);
+  pthread_setschedparam(pthread_self(), SCHED_RR, &priority);
   pollfd fds[] = {{ring_buffer__epoll_fd(ring_.get()), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
   auto next_sample = std::chrono::steady_clock::now();
   while ((fds[1].revents & POLLIN) == 0) {
@@ -254,6 +260,7 @@ void KernelRecorder::fill_loss(evidence::Evidence& evidence) const {
   add("facts", ledger_.dropped());
   add("malformed records", malformed_);
   add("DNS answers", unattached_);
+  add("paths", ledger_.unresolved());
   // A program that the kernel did not run because it was already running on that CPU.
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, skeleton_->obj) {
@@ -293,8 +300,9 @@ Result<Skeleton> load(const Options& options, const Hooks& hooks) {
     return fail_errno("the ring must be a power of two of bytes, at least a page", -error);
   fill_shapes(skeleton->rodata->shapes);
   for (int nr = 0; nr < PARE_SYSCALLS; ++nr) {
-    const int kind = skeleton->rodata->shapes[nr].kind;
-    skeleton->rodata->exits[nr] = kind != PARE_SHAPE_NONE && kind != PARE_SHAPE_VALUES;
+    const pare_shape& shape = skeleton->rodata->shapes[nr];
+    skeleton->rodata->exits[nr] =
+        shape.kind == PARE_SHAPE_VALUES ? (shape.how & PARE_ARGUED) != 0 : shape.kind != 0;
   }
   skeleton->rodata->see_refusals = options.seccomp_refusals;
   struct stat mnt_ns;

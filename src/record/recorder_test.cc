@@ -5,61 +5,21 @@
 #include <map>
 #include <set>
 
-#include "record/testing_container.h"
+#include "record/testing_facts.h"
 
 namespace pare::record {
 namespace {
 
-using evidence::Evidence;
-using evidence::FileFact;
 using testing::Bundle;
+using testing::call_names;
+using testing::capability_names;
 using testing::Container;
+using testing::expect_file;
+using testing::file_fact;
+using testing::list_files;
 using ::testing::PrintToString;
 using testing::record_run;
-
-class RecorderTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    static const Support support = probe();
-    if (!support.ok) PARE_SKIP(support.missing);
-  }
-};
-
-const FileFact* file_fact(const Evidence& evidence, const std::string& path,
-                          const std::string& op) {
-  for (const FileFact& fact : evidence.files)
-    if (fact.path == path && std::count(fact.ops.begin(), fact.ops.end(), op) > 0) return &fact;
-  return nullptr;
-}
-
-// "path op error" of every file fact, for a failure's message.
-std::string list_files(const Evidence& evidence) {
-  std::string text;
-  for (const FileFact& fact : evidence.files)
-    text += fact.path + " " + PrintToString(fact.ops) + " " + fact.error.value_or("ok") + "\n";
-  return text;
-}
-
-void expect_file(const Evidence& evidence, const std::string& path, const std::string& op,
-                 const std::string& error = "") {
-  const FileFact* fact = file_fact(evidence, path, op);
-  ASSERT_NE(fact, nullptr) << op << " " << path << " is not in\n" << list_files(evidence);
-  EXPECT_EQ(fact->error.value_or(""), error) << path;
-  EXPECT_EQ(fact->exe, "/program");
-}
-
-std::set<std::string> call_names(const Evidence& evidence) {
-  std::set<std::string> names;
-  for (const auto& fact : evidence.syscalls) names.insert(fact.name);
-  return names;
-}
-
-std::set<std::string> capability_names(const Evidence& evidence, bool granted) {
-  std::set<std::string> names;
-  for (const auto& fact : evidence.capabilities)
-    if ((granted ? fact.granted : fact.refused) > 0) names.insert(fact.name);
-  return names;
-}
+using RecorderTest = testing::KernelTest;
 
 // The calls of the process that executed /program, from that execve on, in strace's words.
 std::map<std::string, uint64_t> calls_in_strace(const std::string& file) {
@@ -143,135 +103,6 @@ TEST_F(RecorderTest, ChownOfAnothersFileNamesThePathAndItsOwner) {
   expect_file(evidence, "/data/f", "chown");
 }
 
-TEST_F(RecorderTest, PathsAreResolvedThroughLinksDirectoriesAndDescriptors) {
-  Container container(R"(
-    mkdir("/scratch/d", 0755);
-    symlink("/scratch/d", "/scratch/link");
-    int fd = open("/scratch/link/new", O_CREAT | O_WRONLY, 0644);
-    fchown(fd, 0, 0);
-    chdir("/scratch/d");
-    rename("new", "../renamed");
-    int dir = open("/scratch/link", O_PATH | O_DIRECTORY);
-    mkdirat(dir, "sub", 0700);
-    close(openat(dir, "sub/./deep", O_CREAT | O_RDWR, 0600));
-    unlinkat(dir, "sub/deep", 0);
-    link("/scratch/renamed", "/scratch/link/hard");
-    chmod("/scratch/link/hard", 0600);
-    truncate("/scratch/renamed", 4);
-    utimensat(AT_FDCWD, "../link/hard", 0, 0);
-    futimens(fd, 0);
-    mknod("/scratch/fifo", S_IFIFO | 0600, 0);
-    int s = socket(AF_UNIX, SOCK_STREAM, 0);
-    struct sockaddr_un a = {AF_UNIX, "socket"};
-    bind(s, (void*)&a, sizeof a);
-    close(open("/scratch/renamed", O_RDONLY));
-  )");
-  auto evidence = record_run(container);
-  expect_file(evidence, "/scratch/d", "mkdir");
-  expect_file(evidence, "/scratch/link", "symlink");
-  expect_file(evidence, "/scratch/d/new", "create");
-  expect_file(evidence, "/scratch/d/new", "write");
-  expect_file(evidence, "/scratch/d/new", "chown");
-  expect_file(evidence, "/scratch/d/new", "rename");
-  expect_file(evidence, "/scratch/renamed", "rename");
-  expect_file(evidence, "/scratch/d/sub", "mkdir");
-  expect_file(evidence, "/scratch/d/sub/deep", "create");
-  expect_file(evidence, "/scratch/d/sub/deep", "unlink");
-  expect_file(evidence, "/scratch/d/hard", "link");
-  expect_file(evidence, "/scratch/d/hard", "chmod");
-  expect_file(evidence, "/scratch/renamed", "truncate");
-  expect_file(evidence, "/scratch/d/hard", "utime");
-  expect_file(evidence, "/scratch/renamed", "utime");
-  expect_file(evidence, "/scratch/fifo", "mknod");
-  expect_file(evidence, "/scratch/d/socket", "create");
-  EXPECT_EQ(evidence.files.size(), 9U) << list_files(evidence);
-}
-
-TEST_F(RecorderTest, RefusalsKeepThePathAndTheErrorAndPlainReadsLeaveNoTrace) {
-  Container container(R"(
-    open("/data/new", O_CREAT | O_WRONLY, 0644);
-    open("/data/there", O_WRONLY);
-    mkdir("/data/dir", 0755);
-    unlink("/data/there");
-    chdir("/data");
-    rename("there", "elsewhere");
-    open("/nowhere/file", O_CREAT | O_WRONLY, 0644);
-    open("/data/missing", O_RDONLY);
-    unlink("/data/missing");
-    close(open("/data/there", O_RDONLY));
-    open("secret", O_RDONLY);
-    struct stat st;
-    stat("/data/closed/x", &st);
-  )");
-  std::ofstream(container.rootfs() + "/data/there") << "x";
-  chmod((container.rootfs() + "/data/there").c_str(), 0666);
-  std::ofstream(container.rootfs() + "/data/secret") << "x";
-  chmod((container.rootfs() + "/data/secret").c_str(), 0600);
-  mkdir((container.rootfs() + "/data/closed").c_str(), 0700);
-  Bundle bundle;
-  bundle.read_only = true;
-  bundle.uid = 1000;
-  auto evidence = record_run(container, bundle);
-  expect_file(evidence, "/data/new", "create", "EROFS");
-  expect_file(evidence, "/data/there", "write", "EROFS");
-  expect_file(evidence, "/data/dir", "mkdir", "EROFS");
-  expect_file(evidence, "/data/there", "unlink", "EROFS");
-  expect_file(evidence, "/data/elsewhere", "rename", "EROFS");
-  expect_file(evidence, "/data/missing", "unlink", "EROFS");
-  expect_file(evidence, "/nowhere/file", "create", "ENOENT");
-  expect_file(evidence, "/data/secret", "open-read", "EACCES");
-  expect_file(evidence, "/data/closed/x", "stat", "EACCES");
-  EXPECT_EQ(evidence.files.size(), 8U) << list_files(evidence);
-  const FileFact* secret = file_fact(evidence, "/data/secret", "open-read");
-  EXPECT_EQ(secret->owner, 0U);
-  EXPECT_EQ(secret->uid, 1000U);
-  // What the bounding set lacks was asked for all the same.
-  EXPECT_EQ(capability_names(evidence, true), std::set<std::string>{});
-  EXPECT_TRUE(capability_names(evidence, false).count("DAC_READ_SEARCH"));
-}
-
-TEST_F(RecorderTest, TwoThousandShortLivedChildrenLeaveTwoThousandPaths) {
-  Container container(R"(
-    for (int i = 0; i < 2000; i++) {
-      if (fork() == 0) {
-        char name[64];
-        snprintf(name, sizeof name, "/scratch/child-%d", i);
-        close(open(name, O_CREAT | O_WRONLY, 0600));
-        _exit(0);
-      }
-      if (i % 16 == 0) while (waitpid(-1, 0, WNOHANG) > 0) {}
-    }
-    while (wait(0) > 0) {}
-  )");
-  auto evidence = record_run(container);
-  std::set<std::string> paths;
-  for (const FileFact& fact : evidence.files) paths.insert(fact.path);
-  EXPECT_EQ(paths.size(), 2000U);
-  EXPECT_TRUE(paths.count("/scratch/child-1999"));
-}
-
-TEST_F(RecorderTest, WhatTheRingCannotTakeIsCounted) {
-  Container container(R"(
-    for (int i = 0; i < 3000; i++) {
-      char name[64];
-      snprintf(name, sizeof name, "/scratch/%d", i);
-      close(open(name, O_CREAT | O_WRONLY, 0600));
-    }
-  )");
-  Options options;
-  options.ring_bytes = 4096;
-  auto recorder = testing::recorder_for(container, options);
-  ASSERT_TRUE(recorder);
-  EXPECT_EQ(container.run().code, 0);
-  auto evidence = recorder->finish();
-  ASSERT_TRUE(evidence);
-  EXPECT_GT(evidence->loss.events, 0U);
-  EXPECT_TRUE(std::count(evidence->loss.maps.begin(), evidence->loss.maps.end(), "ring"));
-  uint64_t paths = 0;
-  for (const FileFact& fact : evidence->files) paths += fact.path.rfind("/scratch/", 0) == 0;
-  EXPECT_LE(3000 - paths, evidence->loss.events);
-}
-
 TEST_F(RecorderTest, TwoContainersAtOnceShareNothing) {
   Container one(
       "for (int i = 0; i < 2000; i++) close(open(\"/scratch/one\", O_CREAT|O_RDWR, 0600));");
@@ -319,6 +150,25 @@ TEST_F(RecorderTest, WhatIsExecutedFromOutsideIsNotTheServers) {
   EXPECT_EQ(capability_names(*evidence, true).count("NET_RAW"), 0U);
   ASSERT_EQ(evidence->execs.size(), 1U);
   EXPECT_EQ(evidence->execs[0].count, 1U);
+}
+
+TEST_F(RecorderTest, AContainerThatIsStartedAgainGoesOnBeingRecorded) {
+  Container container("mkdir(argv[1], 0700);");
+  auto recorder = testing::recorder_for(container);
+  ASSERT_TRUE(recorder);
+  Bundle bundle;
+  for (const char* name : {"/scratch/first", "/scratch/second"}) {
+    bundle.args = {name};
+    EXPECT_EQ(container.run(bundle).code, 0);
+  }
+  auto evidence = recorder->finish();
+  ASSERT_TRUE(evidence);
+  expect_file(*evidence, "/scratch/first", "mkdir");
+  expect_file(*evidence, "/scratch/second", "mkdir");
+  for (const auto& fact : evidence->syscalls)
+    if (fact.name == "execve") {
+      EXPECT_EQ(fact.count, 2U);
+    }
 }
 
 TEST_F(RecorderTest, CallsThatSeccompRefusesAreSeenAtExit) {
@@ -389,6 +239,58 @@ TEST_F(RecorderTest, ProgramsAreFactsAlsoWhenTheyCannotBeExecuted) {
             (std::map<std::string, std::string>{
                 {"/program", "ok"}, {"/data/missing", "ENOENT"}, {"/data/plain", "EACCES"}}));
   expect_file(evidence, "/scratch/by-child", "mkdir");
+}
+
+TEST_F(RecorderTest, ArgumentsThatAProfileCanFilterAreFacts) {
+  Container container(R"c(
+    socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    socket(AF_PACKET, SOCK_RAW, 0);
+    prctl(PR_SET_DUMPABLE, 0);
+    syscall(SYS_personality, 0xffffffff);
+    mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int size, tty = open("/scratch/null", O_RDWR), pipes[2];
+    ioctl(tty, 0x5401, &size);
+    pipe(pipes);
+    ioctl(pipes[0], FIONREAD, &size);
+    unshare(CLONE_NEWNS);
+    if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0) _exit(0);
+    wait(0);
+    setresuid(-1, 7, -1);
+  )c");
+  Bundle bundle;
+  bundle.capabilities = {"CAP_SETUID"};
+  std::ofstream(container.rootfs() + "/scratch/null");
+  bundle.mounts = {{{"destination", "/scratch/null"},
+                    {"type", "bind"},
+                    {"source", "/dev/null"},
+                    {"options", {"bind"}}}};
+  auto evidence = record_run(container, bundle);
+  std::map<std::string, std::string> facts;
+  for (const auto& fact : evidence.arguments) {
+    std::string key = fact.syscall;
+    for (uint64_t value : fact.values) key += " " + std::to_string(value);
+    facts[key] = fact.object + " " + fact.error.value_or("") + " " + std::to_string(fact.count);
+  }
+  EXPECT_EQ(facts["socket 2 2 0"], "  2") << PrintToString(facts);
+  EXPECT_EQ(facts["socket 17 3 0"], " EPERM 1");
+  EXPECT_EQ(facts["prctl 4"], "  1");
+  EXPECT_EQ(facts["personality 4294967295"], "  1");
+  EXPECT_EQ(facts.count("mmap 1"), 0U);
+  EXPECT_EQ(facts["mmap 5"], "  1");
+  EXPECT_EQ(facts["ioctl 21505"], "/scratch/null  1");
+  EXPECT_EQ(facts["ioctl 21531"], "  1");
+  expect_file(evidence, "/scratch/null", "device");
+  EXPECT_EQ(facts["unshare 131072"], " EPERM 1");
+  EXPECT_EQ(facts["clone 0"], "  1");
+  EXPECT_EQ(facts["setresuid 4294967295 7 4294967295"], "  1");
+  for (const auto& fact : evidence.capabilities)
+    for (const auto& use : fact.uses)
+      if (fact.name == "SETUID") {
+        EXPECT_EQ(use.object, "uid 7");
+      }
+  EXPECT_TRUE(capability_names(evidence, true).count("SETUID"));
 }
 
 TEST_F(RecorderTest, CallsThroughTheThirtyTwoBitGateCarryItsName) {

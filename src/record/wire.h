@@ -40,7 +40,7 @@ enum pare_shape_kind {
   PARE_SHAPE_ADDRESS,  // a socket address at `path`, its length at the next argument
   PARE_SHAPE_SEND,     // a fact when it could not leave; a struct msghdr, or PARE_TO
   PARE_SHAPE_LISTEN,   // the socket at `fd` listens
-  PARE_SHAPE_VALUES,   // nothing at exit; the arguments in `values` tell what it was about
+  PARE_SHAPE_VALUES,   // no path: the arguments in `values` tell what it was about
 };
 
 enum pare_shape_flag {
@@ -49,19 +49,22 @@ enum pare_shape_flag {
   PARE_OPEN_MAKES = 4,  // creat(2): no flags argument
   PARE_LISTENS = 8,     // bind(2): success is worth a fact
   PARE_TO = 16,         // sendto(2)
+  PARE_ARGUED = 32,     // the arguments in `values` are a fact
+  PARE_IF_EXEC = 64,    // only with PROT_EXEC in the third argument
+  PARE_WIDE = 128,      // arguments of 64 bits; else of 32
+  PARE_FORKS = 256,     // returns in the child as well, with 0
 };
 
 struct pare_shape {
   __u8 kind;
-  __u8 how;     // pare_shape_flag
+  __u8 values;  // a bit for each argument
+  __u16 how;    // pare_shape_flag
   __s8 dirfd;   // argument index, -1: none (the working directory)
   __s8 path;    // -1: none
   __s8 dirfd2;  // second path of rename and link
   __s8 path2;
-  __s8 fd;      // -1: none
-  __s8 flags;   // -1: none
-  __u8 values;  // a bit for each argument
-  __u8 pad;
+  __s8 fd;     // -1: none
+  __s8 flags;  // -1: none
 };
 PARE_WIRE_ASSERT(sizeof(struct pare_shape) == 10, "pare_shape");
 
@@ -72,6 +75,7 @@ enum pare_kind {
   PARE_EXE,         // exe is the number of this file from now on
   PARE_EXEC,        // a program was executed, or failed to be
   PARE_CALL,        // a system call on a path or an address
+  PARE_ARGUMENTS,   // a call with telling arguments
   PARE_CAPABILITY,  // a capability was checked
   PARE_DNS,         // a DNS message: text
   PARE_URING,       // an io_uring operation: nr is the opcode
@@ -87,6 +91,7 @@ enum pare_record_flag {
   PARE_SECOND = 64,     // about the call's second path
   PARE_SOCKADDR = 128,  // the request is a struct sockaddr
   PARE_ANSWER = 256,    // a DNS message that was received
+  PARE_DEVICE = 512,    // a device node was opened
 };
 
 // A record in the ring. After it: `request` bytes as the caller gave them (NUL-terminated where a

@@ -12,8 +12,12 @@
 #define O_CREAT 0100
 #define O_TRUNC 01000
 #define O_PATH 010000000
+#define S_IFMT 0170000
+#define S_IFCHR 0020000
+#define S_IFBLK 0060000
 #define NR_CHROOT 161
 #define NR_PIVOT_ROOT 155
+#define NR_MOUNT 165
 
 static __always_inline bool is_refusal(long ret) {
   return ret == -EACCES || ret == -EPERM || ret == -EROFS;
@@ -81,6 +85,11 @@ static __always_inline void exit_change(struct task_state* state, struct pt_regs
   }
 }
 
+static __always_inline bool is_device(struct file* file) {
+  __u16 kind = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+  return kind == S_IFCHR || kind == S_IFBLK;
+}
+
 static __always_inline void exit_open(struct task_state* state, struct pt_regs* regs, __u32 nr,
                                       long ret, const volatile struct pare_shape* shape) {
   struct scratch* s = take_scratch(state, PARE_CALL);
@@ -97,9 +106,10 @@ static __always_inline void exit_open(struct task_state* state, struct pt_regs* 
   s->record.args[5] = flags;  // no opening call has a sixth argument
   bool changes = ((flags & O_ACCMODE) || (flags & (O_CREAT | O_TRUNC))) && !(flags & O_PATH);
   if (ret >= 0) {
-    struct file* file = changes ? file_of(bpf_get_current_task_btf(), ret) : 0;
+    struct file* file = flags & O_PATH ? 0 : file_of(bpf_get_current_task_btf(), ret);
     __u32 mode = file ? BPF_CORE_READ(file, f_mode) : 0;
-    if (!(mode & (FMODE_WRITE | FMODE_CREATED))) {
+    if (file && is_device(file)) s->record.flags |= PARE_DEVICE;
+    if (!(mode & (FMODE_WRITE | FMODE_CREATED)) && !(s->record.flags & PARE_DEVICE)) {
       s->busy = 0;
       return;
     }
@@ -117,6 +127,51 @@ static __always_inline void exit_open(struct task_state* state, struct pt_regs* 
   }
   // Only what tells one fact from another stays: descriptors and addresses do not.
   send_fact(flags & (O_ACCMODE | O_CREAT | O_TRUNC));
+}
+
+#define PROT_EXEC 4
+#define CSIGNAL 0xff
+#define SOCK_TYPE_MASK 0xf
+#define NR_IOCTL 16
+#define NR_SOCKET 41
+#define NR_SOCKETPAIR 53
+#define NR_CLONE 56
+#define NR_CLONE3 435
+
+// Leaves of the arguments what tells one use of the call from another.
+static __always_inline void tell_apart(struct scratch* s, __u32 nr,
+                                       const volatile struct pare_shape* shape) {
+  __u64* args = s->record.args;
+  // struct clone_args begins with the flags.
+  if (nr == NR_CLONE3) bpf_probe_read_user(&args[0], sizeof(args[0]), (void*)args[0]);
+  if (nr == NR_CLONE) args[0] &= ~CSIGNAL;
+  if (nr == NR_SOCKET || nr == NR_SOCKETPAIR) args[1] &= SOCK_TYPE_MASK;
+#pragma unroll
+  for (int i = 0; i < 6; i++) {
+    if (!(shape->values & 1 << i))
+      args[i] = 0;
+    else if (!(shape->how & PARE_WIDE))
+      args[i] = (__u32)args[i];
+  }
+}
+
+static __always_inline void exit_argued(struct task_state* state, struct pt_regs* regs, __u32 nr,
+                                        long ret, const volatile struct pare_shape* shape) {
+  if (!(shape->how & PARE_ARGUED)) return;
+  if ((shape->how & PARE_IF_EXEC) && !(regs->dx & PROT_EXEC)) return;
+  if (shape->how & PARE_FORKS && ret == 0) return;  // the child returns as well
+  struct scratch* s = take_scratch(state, PARE_ARGUMENTS);
+  if (!s) return;
+  int fd = regs->di;
+  copy_args(s->record.args, regs);
+  tell_apart(s, nr, shape);
+  s->record.nr = nr;
+  s->record.ret = is_refusal(ret) ? ret : 0;
+  if (nr == NR_IOCTL) {
+    struct file* file = file_of(bpf_get_current_task_btf(), fd);
+    if (file && is_device(file)) add_path(&file->f_path);
+  }
+  send_fact(digest_values(s, shape->values));
 }
 
 // IP sockets. True: the address is a unix socket's, and its path may be a fact.
@@ -163,6 +218,10 @@ __attribute__((noinline)) int on_exit_of(__u64 number, __s64 ret) {
   struct pt_regs* regs = (struct pt_regs*)bpf_task_pt_regs(task);
   if (!is_insider(state)) return 0;
   __u8 kind = shape->kind;
+  if (kind == PARE_SHAPE_VALUES) {
+    exit_argued(state, regs, nr, ret, shape);
+    return 0;
+  }
   if (kind == PARE_SHAPE_OPEN) {
     exit_open(state, regs, nr, ret, shape);
     return 0;
@@ -180,6 +239,13 @@ __attribute__((noinline)) int on_exit_of(__u64 number, __s64 ret) {
   return 0;
 }
 
+// The runtime is in the container's mount namespace by now. Its first mount comes early enough for
+// user space to get hold of the namespace before a short-lived entry point has ended.
+static __always_inline bool prepares_root(struct task_state* state, __u32 nr) {
+  if (nr == NR_MOUNT) return state->mounts++ == 0;
+  return nr == NR_PIVOT_ROOT || nr == NR_CHROOT;
+}
+
 // A task in scope that is no insider, or a call that has no row.
 __attribute__((noinline)) int enter_slowly(__u64 number) {
   struct task_struct* task = bpf_get_current_task_btf();
@@ -191,8 +257,7 @@ __attribute__((noinline)) int enter_slowly(__u64 number) {
   if (state->kind == OUTSIDER) {
     if (!i386 && nr < PARE_SYSCALLS && task->seccomp.filter_count.counter > state->filters)
       runtime_calls[nr & (PARE_SYSCALLS - 1)] = 1;
-    // From here on the container's mount namespace is the one that its paths are resolved in.
-    if ((nr == NR_PIVOT_ROOT || nr == NR_CHROOT) && !entry_seen) {
+    if (!entry_seen && prepares_root(state, nr)) {
       struct scratch* s = take_scratch(state, PARE_SETUP);
       if (s) send_event(s);
     }

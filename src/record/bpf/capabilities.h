@@ -6,7 +6,6 @@
 
 #define ENOSYS 38
 #define NO_CALL 0xffff
-#define NR_CLONE3 435
 
 // The call in progress. In an exception the saved registers are not a system call's: there the
 // kernel puts an error code where a call's number is, and ax is not the -ENOSYS that every call
@@ -33,12 +32,11 @@ __attribute__((noinline)) int on_capability(__u32 capability, int ret) {
   s->record.ret = ret;
   if (nr != NO_CALL) {
     copy_args(s->record.args, regs);
-    if (nr == NR_CLONE3)  // struct clone_args begins with the flags
-      bpf_probe_read_user(&s->record.args[0], sizeof(__u64), (void*)s->record.args[0]);
     const volatile struct pare_shape* shape = &shapes[nr & (PARE_SYSCALLS - 1)];
-    if (shape->kind == PARE_SHAPE_VALUES)
+    if (shape->kind == PARE_SHAPE_VALUES) {
+      tell_apart(s, nr, shape);
       seed = digest_values(s, shape->values);
-    else if (shape->kind && shape->kind <= PARE_SHAPE_ADDRESS)
+    } else if (shape->kind && shape->kind <= PARE_SHAPE_ADDRESS)
       add_object(s, shape, false);
   }
   send_fact(seed);

@@ -48,6 +48,7 @@ struct super_block {
 } CORE;
 struct inode {
   unsigned short i_mode;
+  unsigned int i_rdev;
 } CORE;
 struct dentry {
   struct dentry* d_parent;
@@ -72,6 +73,7 @@ struct file {
   unsigned int f_mode;
   unsigned int f_flags;
   struct path f_path;
+  struct inode* f_inode;
   void* private_data;
 } CORE;
 struct fdtable {

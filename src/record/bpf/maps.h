@@ -49,8 +49,8 @@ struct task_state {
   __s32 filters;     // outsiders: seccomp filters at the time of the attach
   __s32 capability;  // kprobe pair: what cap_capable was asked
   __u64 cred;
-  __u32 began;  // a TCP connection began in the call in progress
-  __u32 pad;
+  __u32 began;   // a TCP connection began in the call in progress
+  __u32 mounts;  // outsiders: has made a mount
 };
 
 struct {

@@ -60,8 +60,8 @@ static __always_inline struct task_state* make_state(struct task_struct* task,
                                                      struct task_state* from) {
   struct task_state* state =
       bpf_task_storage_get(&tasks, task, from, BPF_LOCAL_STORAGE_GET_F_CREATE);
-  // Creation fails with EEXIST (bpf_local_storage_update, BPF_NOEXIST) when an attach and the task's
-  // own clone come at once on two CPUs: the other one's state is as good.
+  // Creation fails with EEXIST (bpf_local_storage_update, BPF_NOEXIST) when an attach and the
+  // task's own clone come at once on two CPUs: the other one's state is as good.
   if (!state) state = state_of(task);
   if (!state) lose(PARE_LOSS_TASK);
   return state;
@@ -81,21 +81,21 @@ static __always_inline bool is_insider(struct task_state* state) {
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(on_cgroup_mkdir, struct cgroup* cgroup, const char* path) {
   if (BPF_CORE_READ(cgroup, root, hierarchy_id) != 0) return 0;  // v1 hierarchies of a hybrid host
-  __u64 id = BPF_CORE_READ(cgroup, kn, id), parent = 0;
   if (!leaf_length) return 0;
-  if (scope_id) parent = BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
-  if (!(parent && id_in_scope(parent)) && !leaf_matches((__u64)BPF_CORE_READ(cgroup, kn, name)))
-    return 0;
-  if (!scope_id) {
-    scope_id = id;
-    scope_cgroup = (__u64)BPF_CORE_READ(cgroup, self.cgroup);
-  } else {
-    // A child, or the container started again.
+  __u64 id = BPF_CORE_READ(cgroup, kn, id);
+  if (scope_id && id_in_scope(BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id))) {
     __u8 one = 1;
     if (bpf_map_update_elem(&member_ids, &id, &one, BPF_ANY))
       lose(PARE_LOSS_CGROUPS);
     else
       __sync_fetch_and_add(&members, 1);
+  } else if (leaf_matches((__u64)BPF_CORE_READ(cgroup, kn, name))) {
+    // The container, or the container started again, whose first process is an entry point too.
+    entry_seen = 0;
+    scope_id = id;
+    scope_cgroup = (__u64)BPF_CORE_READ(cgroup, self.cgroup);
+  } else {
+    return 0;
   }
   struct scratch* s = take_scratch(0, PARE_CGROUP);
   if (!s) return 0;

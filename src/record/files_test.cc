@@ -1,0 +1,147 @@
+// Paths that were changed or refused, each by one small program.
+#include "record/recorder.h"
+#include "record/testing_facts.h"
+
+namespace pare::record {
+namespace {
+
+using testing::Bundle;
+using testing::Container;
+using testing::expect_file;
+using testing::list_files;
+using testing::record_run;
+using FilesTest = testing::KernelTest;
+
+TEST_F(FilesTest, PathsAreResolvedThroughLinksDirectoriesAndDescriptors) {
+  Container container(R"(
+    mkdir("/scratch/d", 0755);
+    symlink("/scratch/d", "/scratch/link");
+    int fd = open("/scratch/link/new", O_CREAT | O_WRONLY, 0644);
+    fchown(fd, 0, 0);
+    chdir("/scratch/d");
+    rename("new", "../renamed");
+    int dir = open("/scratch/link", O_PATH | O_DIRECTORY);
+    mkdirat(dir, "sub", 0700);
+    close(openat(dir, "sub/./deep", O_CREAT | O_RDWR, 0600));
+    unlinkat(dir, "sub/deep", 0);
+    link("/scratch/renamed", "/scratch/link/hard");
+    chmod("/scratch/link/hard", 0600);
+    truncate("/scratch/renamed", 4);
+    utimensat(AT_FDCWD, "../link/hard", 0, 0);
+    futimens(fd, 0);
+    mknod("/scratch/fifo", S_IFIFO | 0600, 0);
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un a = {AF_UNIX, "socket"};
+    bind(s, (void*)&a, sizeof a);
+    close(open("/scratch/renamed", O_RDONLY));
+  )");
+  auto evidence = record_run(container);
+  expect_file(evidence, "/scratch/d", "mkdir");
+  expect_file(evidence, "/scratch/link", "symlink");
+  expect_file(evidence, "/scratch/d/new", "create");
+  expect_file(evidence, "/scratch/d/new", "write");
+  expect_file(evidence, "/scratch/d/new", "chown");
+  expect_file(evidence, "/scratch/d/new", "rename");
+  expect_file(evidence, "/scratch/renamed", "rename");
+  expect_file(evidence, "/scratch/d/sub", "mkdir");
+  expect_file(evidence, "/scratch/d/sub/deep", "create");
+  expect_file(evidence, "/scratch/d/sub/deep", "unlink");
+  expect_file(evidence, "/scratch/d/hard", "link");
+  expect_file(evidence, "/scratch/d/hard", "chmod");
+  expect_file(evidence, "/scratch/renamed", "truncate");
+  expect_file(evidence, "/scratch/d/hard", "utime");
+  expect_file(evidence, "/scratch/renamed", "utime");
+  expect_file(evidence, "/scratch/fifo", "mknod");
+  expect_file(evidence, "/scratch/d/socket", "create");
+  EXPECT_EQ(evidence.files.size(), 9U) << list_files(evidence);
+}
+
+TEST_F(FilesTest, RefusalsKeepThePathAndTheErrorAndPlainReadsLeaveNoTrace) {
+  Container container(R"(
+    open("/data/new", O_CREAT | O_WRONLY, 0644);
+    open("/data/there", O_WRONLY);
+    mkdir("/data/dir", 0755);
+    unlink("/data/there");
+    chdir("/data");
+    rename("there", "elsewhere");
+    open("/nowhere/file", O_CREAT | O_WRONLY, 0644);
+    open("/data/missing", O_RDONLY);
+    unlink("/data/missing");
+    close(open("/data/there", O_RDONLY));
+    open("secret", O_RDONLY);
+    struct stat st;
+    stat("/data/closed/x", &st);
+  )");
+  std::ofstream(container.rootfs() + "/data/there") << "x";
+  chmod((container.rootfs() + "/data/there").c_str(), 0666);
+  std::ofstream(container.rootfs() + "/data/secret") << "x";
+  chmod((container.rootfs() + "/data/secret").c_str(), 0600);
+  mkdir((container.rootfs() + "/data/closed").c_str(), 0700);
+  Bundle bundle;
+  bundle.read_only = true;
+  bundle.uid = 1000;
+  auto evidence = record_run(container, bundle);
+  expect_file(evidence, "/data/new", "create", "EROFS");
+  expect_file(evidence, "/data/there", "write", "EROFS");
+  expect_file(evidence, "/data/dir", "mkdir", "EROFS");
+  expect_file(evidence, "/data/there", "unlink", "EROFS");
+  expect_file(evidence, "/data/elsewhere", "rename", "EROFS");
+  expect_file(evidence, "/data/missing", "unlink", "EROFS");
+  expect_file(evidence, "/nowhere/file", "create", "ENOENT");
+  expect_file(evidence, "/data/secret", "open-read", "EACCES");
+  expect_file(evidence, "/data/closed/x", "stat", "EACCES");
+  EXPECT_EQ(evidence.files.size(), 8U) << list_files(evidence);
+  const evidence::FileFact* secret = testing::file_fact(evidence, "/data/secret", "open-read");
+  EXPECT_EQ(secret->owner, 0U);
+  EXPECT_EQ(secret->uid, 1000U);
+  // What the bounding set lacks was asked for all the same.
+  EXPECT_EQ(testing::capability_names(evidence, true), std::set<std::string>{});
+  EXPECT_TRUE(testing::capability_names(evidence, false).count("DAC_READ_SEARCH"));
+}
+
+TEST_F(FilesTest, TwoThousandShortLivedChildrenLeaveTwoThousandPaths) {
+  Container container(R"(
+    for (int i = 0; i < 2000; i++) {
+      if (fork() == 0) {
+        char name[64];
+        snprintf(name, sizeof name, "/scratch/child-%d", i);
+        close(open(name, O_CREAT | O_WRONLY, 0600));
+        _exit(0);
+      }
+      if (i % 16 == 0) while (waitpid(-1, 0, WNOHANG) > 0) {}
+    }
+    while (wait(0) > 0) {}
+  )");
+  auto evidence = record_run(container);
+  std::set<std::string> paths;
+  for (const evidence::FileFact& fact : evidence.files) paths.insert(fact.path);
+  EXPECT_EQ(paths.size(), 2000U);
+  EXPECT_TRUE(paths.count("/scratch/child-1999"));
+}
+
+TEST_F(FilesTest, WhatTheRingCannotTakeIsCountedExactly) {
+  // From the twentieth directory on, a path alone is larger than the ring.
+  Container container(R"(
+    char name[201] = {0};
+    memset(name, 'x', 200);
+    chdir("/scratch");
+    for (int i = 0; i < 30; i++) {
+      mkdir(name, 0700);
+      chdir(name);
+    }
+  )");
+  Options options;
+  options.ring_bytes = 4096;
+  auto recorder = testing::recorder_for(container, options);
+  ASSERT_TRUE(recorder);
+  EXPECT_EQ(container.run().code, 0);
+  auto evidence = recorder->finish();
+  ASSERT_TRUE(evidence);
+  EXPECT_EQ(evidence->loss.maps, std::vector<std::string>{"ring"});
+  EXPECT_GE(evidence->loss.events, 10U);
+  EXPECT_GT(evidence->files.size(), 0U);
+  EXPECT_EQ(evidence->files.size() + evidence->loss.events, 30U);
+}
+
+}  // namespace
+}  // namespace pare::record
