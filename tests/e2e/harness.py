@@ -45,7 +45,8 @@ class Run:
 
     def __str__(self):
         words = " ".join(map(str, self.argv))
-        return f"$ {words}\n-> {self.code} after {self.seconds:.1f} s\n{self.out}\n{self.err}"
+        out = self.out if len(self.out) < 4000 else self.out[:4000] + "..."
+        return f"$ {words}\n-> {self.code} after {self.seconds:.1f} s\n{out}\n{self.err}"
 
 
 class Ground(unittest.TestCase):

@@ -67,7 +67,7 @@ def variants(server):
     root = server.get("verdicts", {}).get("user/root", "unneeded")
     if uid == 0 and verdict(server, "user/root") in ("needed", "fixable"):
         yield Variant("as nobody", False, NOBODY, NOBODY, asked)
-    if isinstance(root, dict) and root.get("fix"):
+    if isinstance(root, dict) and root.get("fix", "").isdigit():
         fix = int(root["fix"])
         by_group = "uid" not in server.get("policy", {})
         yield Variant(f"as {fix}", True, NOBODY if by_group else fix, fix, [])
