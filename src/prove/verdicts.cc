@@ -5,6 +5,7 @@
 
 #include "prove/answer.h"
 #include "prove/candidates.h"
+#include "prove/findings.h"
 
 namespace pare::prove {
 
@@ -25,7 +26,7 @@ class Words {
   Words(const Universe& universe, const Ledger& ledger, const Answer& answer, verdict::Proof& proof)
       : universe_(universe), ledger_(ledger), answer_(answer), proof_(proof) {
     no_worse_ = answer.flaky && answer.worse_by <= kFlakyMargin;
-    lossy_ = universe.recorded() && !answer.recorded_whole;
+    loss_ = loss_clause(universe, answer);
   }
 
   void write() {
@@ -43,20 +44,13 @@ class Words {
     add_ports();
     std::stable_sort(proof_.verdicts.begin(), proof_.verdicts.end(),
                      [](const Verdict& a, const Verdict& b) { return a.privilege < b.privilege; });
-    add_findings();
-    add_refusal_findings();
-    if (!answer_.flaky && ledger_.trials() > 1) add_slowness();
+    add_findings(ledger_, answer_, loss_, proof_);
     conclude();
   }
 
  private:
   void add(std::optional<Verdict> verdict) {
     if (verdict) proof_.verdicts.push_back(std::move(*verdict));
-  }
-
-  bool attached() const {
-    return std::any_of(universe_.baselines().begin(), universe_.baselines().end(),
-                       [](const auto& e) { return e.coverage != evidence::Coverage::kEntry; });
   }
 
   privilege::Policy policy() const {
@@ -224,20 +218,23 @@ class Words {
     }
     if (element.used) return "; today it is used by " + element.used_by;
     if (verdict.tolerated) return "; a try at it was refused, and tolerated";
-    return universe_.recorded() && !lossy_ && leaves_trace(p.axis) ? ", and it was never used" : "";
+    return universe_.recorded() && loss_.empty() && leaves_trace(p.axis) ? ", and it was never used"
+                                                                         : "";
   }
 
   // What a lossy record cannot support is not said.
   void settle(Verdict& verdict) const {
-    if (!lossy_ || verdict.privilege.axis != Axis::kSyscall) return;
+    if (loss_.empty() || verdict.privilege.axis != Axis::kSyscall) return;
     verdict.kind = Kind::kUnproven;
-    verdict.because = "the recorder lost events, so calls may be missing from the list";
+    verdict.because = loss_ + ", so calls may be missing from the list";
   }
 
   std::string unknown() const {
     if (answer_.flaky && !no_worse_) {
-      return fmt::format("the target fails by itself in {} of {} runs",
-                         answer_.baseline.runs - answer_.baseline.passes, answer_.baseline.runs);
+      return fmt::format(
+          "flaky: this policy passes in {} of {} runs, the unchanged target in {} of {}",
+          answer_.policy.passes, answer_.policy.runs, answer_.baseline.passes,
+          answer_.baseline.runs);
     }
     if (answer_.flaky) return "the target is flaky, so single failures show nothing";
     if (answer_.budget_ended) return "the budget ended before it was shown";
@@ -321,85 +318,6 @@ class Words {
     }
   }
 
-  void add_findings() {
-    for (const auto& [name, why] : ledger_.baseline_fails()) {
-      proof_.findings.push_back(
-          {name,
-           "warning",
-           fmt::format("the unchanged target fails the implied check {}: {}", name, why),
-           {}});
-    }
-    if (answer_.flaky) {
-      proof_.findings.push_back({"flaky",
-                                 "warning",
-                                 fmt::format("the unchanged target passed {} of {} runs",
-                                             answer_.baseline.passes, answer_.baseline.runs),
-                                 {}});
-    }
-    if (lossy_) {
-      std::string why = attached() ? "the recorder joined after the start"
-                                   : fmt::format("the recorder lost {} events", proof_.loss.events);
-      proof_.findings.push_back({"loss", "high", why, {}});
-    }
-  }
-
-  void add_refusal_findings() {
-    std::vector<std::string> survived = {"unreachable"};
-    for (const auto& [refusal, why] : answer_.refusals) {
-      if (why.empty()) {
-        survived.push_back(refusal);
-        continue;
-      }
-      proof_.findings.push_back({"egress-" + refusal,
-                                 "warning",
-                                 fmt::format("where outbound packets are {}, {}", refusal, why),
-                                 {}});
-      proof_.assumptions.push_back(fmt::format("outbound packets are not {}: {}", refusal, why));
-    }
-    if (!answer_.refusals.empty()) {
-      proof_.assumptions.push_back(
-          fmt::format("outbound attempts may be {}", fmt::join(survived, " or ")));
-    }
-  }
-
-  // Slower in every run of the policy than in any of the baseline, by half at least.
-  void add_slowness() {
-    constexpr double kRatio = 1.5;
-    constexpr double kSeconds = 0.05;
-    std::map<std::string, double> before, now;
-    for (int id : {1, 2}) {
-      for (const CheckOutcome& check : ledger_.outcome(id).checks) {
-        before[check.name] = std::max(before[check.name], check.seconds);
-      }
-    }
-    for (int id : answer_.passes) {
-      for (const CheckOutcome& check : ledger_.outcome(id).checks) {
-        auto [it, fresh] = now.try_emplace(check.name, check.seconds);
-        if (!fresh) it->second = std::min(it->second, check.seconds);
-      }
-    }
-    for (const auto& [name, seconds] : now) {
-      auto base = before.find(name);
-      if (base == before.end() || base->second <= 0) continue;
-      if (seconds < base->second * kRatio || seconds < base->second + kSeconds) continue;
-      proof_.findings.push_back(
-          {"slow",
-           "warning",
-           fmt::format(
-               "check {} is slower under this policy: {:.2f} s, unchanged at most {:.2f} s{}", name,
-               seconds, base->second, refused_and_used()),
-           {}});
-    }
-  }
-
-  std::string refused_and_used() const {
-    std::vector<std::string> names;
-    for (const Verdict& v : proof_.verdicts) {
-      if (v.used && v.tolerated) names.push_back(to_string(v.privilege));
-    }
-    return names.empty() ? "" : fmt::format("; refused and tolerated: {}", fmt::join(names, ", "));
-  }
-
   void conclude() {
     proof_.confirmed = answer_.confirmed;
     std::string& why = proof_.not_minimal_because;
@@ -410,8 +328,8 @@ class Words {
       why = "the budget ended first; --resume goes on";
     } else if (answer_.flaky) {
       why = unknown();
-    } else if (lossy_) {
-      why = attached() ? "the recorder joined after the start" : "the recorder lost events";
+    } else if (!loss_.empty()) {
+      why = loss_;
     } else if (!answer_.confirmed) {
       why = "no tighter policy was confirmed";
     } else if (auto v = std::find_if(proof_.verdicts.begin(), proof_.verdicts.end(), unproven);
@@ -431,7 +349,7 @@ class Words {
   const Answer& answer_;
   verdict::Proof& proof_;
   bool no_worse_ = false;
-  bool lossy_ = false;
+  std::string loss_;  // what the record lacks; empty: nothing
 };
 
 }  // namespace
