@@ -24,7 +24,9 @@ struct Need {
 struct Answer {
   std::optional<Choice> choice;  // passed at least once
   std::vector<int> passes;       // trials that passed under it
-  bool recorded_whole = false;   // some warm run of the baseline, from its start and without loss
+  // How full each writable path became: the confirmed policy's limits.
+  std::map<std::string, uint64_t> peaks;
+  bool recorded_whole = false;  // some warm run of the baseline, from its start and without loss
   bool confirmed = false;
   bool budget_ended = false;
   bool flaky = false;
@@ -39,6 +41,9 @@ struct Answer {
   std::map<Privilege, Need> pull_needs;
   std::vector<int> pull_passes;
 };
+
+// The policy of the answer's choice, its writable paths limited by the peaks.
+privilege::Policy policy_of(const Universe& universe, const Answer& answer);
 
 // Whether a flaky policy counts as no worse than its flaky baseline.
 bool no_worse(double worse_by);

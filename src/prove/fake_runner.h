@@ -73,6 +73,16 @@ class World {
     return !fact.error;
   }
 
+  // Fills a writable path with `bytes` for a moment; at the end of the run `kept` are left.
+  bool fill(const std::string& directory, uint64_t bytes, uint64_t kept) {
+    const privilege::Writable* tmpfs = tmpfs_of(directory + "/x");
+    if (!write(directory + "/x", uid_)) return false;
+    if (tmpfs == nullptr) return true;
+    evidence.areas.push_back({tmpfs->path, kept});
+    uint64_t limit = privilege::tmpfs_bytes(*tmpfs);
+    return limit == 0 || bytes <= limit;
+  }
+
   // Reads a file of the image, or of a volume that the user filled.
   bool read(const std::string& path, uint32_t owner = 0, bool for_all = true) {
     evidence::FileFact fact = file(path, "open-read", owner);
@@ -278,6 +288,8 @@ class FakeRunner : public TrialRunner {
   void set_stop(std::function<CheckOutcome(World&)> stop) { stop_ = std::move(stop); }
   void set_answer(std::function<std::string(World&)> answer) { answer_ = std::move(answer); }
   void set_latency(std::function<double(World&)> latency) { latency_ = std::move(latency); }
+  bool can_raise_memlock() const override { return can_raise_memlock_; }
+  void set_can_raise_memlock(bool can) { can_raise_memlock_ = can; }
   void set_never_ready() { never_ready_ = true; }
   void set_on_restart(Server server) { on_restart_ = std::move(server); }
   // Of the first `trials` trials.
@@ -295,6 +307,7 @@ class FakeRunner : public TrialRunner {
   std::function<std::string(World&)> answer_;
   std::function<double(World&)> latency_;
   bool never_ready_ = false;
+  bool can_raise_memlock_ = true;
   std::vector<uint16_t> ports_;
   std::set<std::string> warm_files_;
   std::function<CheckOutcome(World&)> stop_ = [](World&) {

@@ -27,7 +27,7 @@ class Prover {
     if (!started && started.error().why == Stop::Why::kError) {
       return tl::unexpected(started.error().error);
     }
-    Universe universe(question_, runner_.check_ports(), baselines_);
+    Universe universe(question_, runner_.check_ports(), baselines_, runner_.can_raise_memlock());
     if (started && !question_.options.baseline_only) {
       PARE_CHECK_OK(answer_from(universe));
     } else {
@@ -146,7 +146,7 @@ class Prover {
     for (Refusal refusal : {Refusal::kRefused, Refusal::kDropped}) {
       Request request;
       request.kind = "refusal";
-      request.policy = universe.policy(*answer_.choice);
+      request.policy = policy_of(universe, answer_);
       request.policy.refusal = refusal;
       request.without = universe.withheld(*answer_.choice);
       PARE_TRY(const Record* record, ledger_.run(request));
@@ -167,10 +167,23 @@ class Prover {
   Step<const Record*> again(Universe& universe, bool restart) {
     Request request;
     request.kind = "confirm";
-    request.policy = universe.policy(*answer_.choice);
+    request.policy = policy_of(universe, answer_);
     request.without = universe.withheld(*answer_.choice);
     request.restart = restart;
     return ledger_.run(std::move(request));
+  }
+
+  // From the runs that passed so far.
+  void note_peaks() {
+    answer_.peaks.clear();
+    for (int id : answer_.passes) {
+      const evidence::Evidence* evidence = ledger_.evidence(id);
+      if (evidence == nullptr) continue;
+      for (const evidence::AreaFact& area : evidence->areas) {
+        uint64_t& peak = answer_.peaks[area.path];
+        peak = std::max(peak, area.peak_bytes);
+      }
+    }
   }
 
   // `repeat` passes in a row, the last of them with a restart.
@@ -192,15 +205,22 @@ class Prover {
 
   Step<bool> confirm_once(Universe& universe) {
     int repeat = std::max(1, question_.options.repeat);
+    answer_.peaks.clear();
     privilege::Policy policy = universe.policy(*answer_.choice);
     while (static_cast<int>(answer_.passes.size()) < repeat - 1) {
       PARE_TRY(const Record* record, again(universe, false));
       if (record->fails() > 0) return false;
       answer_.passes = record->ids(true);
     }
+    note_peaks();
     PARE_TRY(const Record* record, again(universe, true));
     if (!ledger_.unjudged().empty() || record->fails() > 0) {
       PARE_CHECK_OK(judge_restart());
+    }
+    if (record->fails() > 0 && policy_of(universe, answer_) != policy) {
+      // It may be the limits of the writable paths.
+      answer_.peaks.clear();
+      PARE_TRY(record, again(universe, true));
     }
     if (record->fails() > 0) return false;
     answer_.passes.push_back(record->trials.back().id);
@@ -277,6 +297,7 @@ class Prover {
     answer_.confirmed = false;
     answer_.needs.clear();
     answer_.choice.reset();
+    answer_.peaks.clear();
     ledger_.tolerate_flakiness(kFlakySearch);
     Search search(question_, universe, ledger_, {});
     PARE_TRY(answer_.choice, search.find(tightest(search)));

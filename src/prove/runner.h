@@ -58,6 +58,8 @@ class TrialRunner {
   // been chosen in it).
   virtual std::vector<verdict::CheckEntry> checks() const = 0;
   virtual std::vector<uint16_t> check_ports() const = 0;
+  // Whether a policy's memlock_bytes may be more than the platform's default here.
+  virtual bool can_raise_memlock() const { return true; }
 };
 
 }  // namespace pare::prove

@@ -55,8 +55,11 @@ bool leaves_trace(Axis axis) {
 }
 
 Universe::Universe(const Question& question, std::vector<uint16_t> check_ports,
-                   std::vector<Evidence> baselines)
-    : question_(question), check_ports_(std::move(check_ports)), baselines_(std::move(baselines)) {
+                   std::vector<Evidence> baselines, bool can_raise_memlock)
+    : question_(question),
+      check_ports_(std::move(check_ports)),
+      baselines_(std::move(baselines)),
+      can_raise_memlock_(can_raise_memlock) {
   add_asked();
   add_used_calls();
   add_written();
@@ -145,7 +148,8 @@ void Universe::add_port_start() {
 void Universe::add_memlock() {
   Privilege memlock{Axis::kMemlock, "unlimited"};
   bool lock = has({Axis::kCapability, "IPC_LOCK"});
-  if (lock && question_.platform.can_set_memlock && !has(memlock)) {
+  bool possible = question_.platform.can_set_memlock && can_raise_memlock_;
+  if (lock && possible && !has(memlock)) {
     elements_.push_back({memlock, /*asked=*/false});
   }
 }

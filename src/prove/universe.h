@@ -48,8 +48,9 @@ struct Choice {
 class Universe {
  public:
   // `baselines`: evidence of the baseline's runs; empty without a recorder.
+  // can_raise_memlock: as TrialRunner says.
   Universe(const Question& question, std::vector<uint16_t> check_ports,
-           std::vector<evidence::Evidence> baselines);
+           std::vector<evidence::Evidence> baselines, bool can_raise_memlock = true);
 
   // Least dangerous first: what is kept by preference stands before what goes by preference.
   const std::vector<Element>& elements() const { return elements_; }
@@ -96,6 +97,7 @@ class Universe {
   std::vector<evidence::Evidence> baselines_;
   std::vector<Element> elements_;
   std::vector<Element> other_ports_;
+  bool can_raise_memlock_ = true;
   uint64_t pids_limit_ = 0;
 };
 

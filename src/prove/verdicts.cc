@@ -30,7 +30,7 @@ class Words {
   }
 
   void write() {
-    if (answer_.choice) proof_.policy = policy();
+    if (answer_.choice) proof_.policy = policy_of(universe_, answer_);
     for (const Element& element : universe_.elements()) add(serve_verdict(element));
     if (universe_.question().asked.seccomp_default && !universe_.recorded()) {
       add(unrecorded_calls());
@@ -51,21 +51,6 @@ class Words {
  private:
   void add(std::optional<Verdict> verdict) {
     if (verdict) proof_.verdicts.push_back(std::move(*verdict));
-  }
-
-  privilege::Policy policy() const {
-    privilege::Policy policy = universe_.policy(*answer_.choice);
-    for (privilege::Writable& writable : policy.writable) {
-      for (int id : answer_.passes) {
-        const evidence::Evidence* evidence = ledger_.evidence(id);
-        if (evidence == nullptr) continue;
-        for (const evidence::AreaFact& area : evidence->areas) {
-          if (area.path != writable.path) continue;
-          writable.peak_bytes = std::max(writable.peak_bytes, area.peak_bytes);
-        }
-      }
-    }
-    return policy;
   }
 
   Verdict blank(const Element& element) const {
@@ -353,6 +338,15 @@ class Words {
 };
 
 }  // namespace
+
+privilege::Policy policy_of(const Universe& universe, const Answer& answer) {
+  privilege::Policy policy = universe.policy(*answer.choice);
+  for (privilege::Writable& writable : policy.writable) {
+    auto peak = answer.peaks.find(writable.path);
+    if (peak != answer.peaks.end()) writable.peak_bytes = peak->second;
+  }
+  return policy;
+}
 
 bool no_worse(double worse_by) {
   return worse_by <= kFlakyMargin;

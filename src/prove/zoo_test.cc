@@ -309,6 +309,40 @@ TEST(Zoo, BeaconIsRefusedInEveryWay) {
               testing::Contains("outbound attempts may be unreachable or refused"));
 }
 
+TEST(Zoo, ScratchSpaceIsLimitedToWhatWasSeen) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    return world.fill("/cache", 40 << 20, 30 << 20) ? serves(world) : "no space left";
+  });
+  ASSERT_EQ(c.proof.policy.writable.size(), 1U);
+  EXPECT_EQ(c.proof.policy.writable[0].peak_bytes, uint64_t{30} << 20);
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+  EXPECT_LE(c.starts, 9);
+}
+
+TEST(Zoo, ScratchSpaceThatNeedsMoreThanWasSeenHasNoLimit) {
+  Case c;
+  c.run([](World& world) -> std::string {
+    return world.fill("/cache", 900 << 20, 1 << 20) ? serves(world) : "no space left";
+  });
+  ASSERT_EQ(c.proof.policy.writable.size(), 1U);
+  EXPECT_EQ(c.proof.policy.writable[0].peak_bytes, 0U);
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+}
+
+TEST(Zoo, LockedMemoryWhereTheHostCannotRaiseTheLimit) {
+  Case c;
+  c.question = default_question("docker");
+  c.question.asked.capabilities.add(*privilege::capability_number("IPC_LOCK"));
+  FakeRunner runner(c.question, locks_memory);
+  runner.set_can_raise_memlock(false);
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  c.proof = *proof;
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/IPC_LOCK needed", "user/root needed"));
+}
+
 TEST(Zoo, AnotherAnswerIsAFailure) {
   Case c;
   FakeRunner runner(c.question, serves);

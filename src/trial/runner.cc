@@ -1,8 +1,10 @@
 #include "trial/runner.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 
 #include "base/file.h"
@@ -143,6 +145,18 @@ std::vector<verdict::CheckEntry> Runner::checks() const {
   std::vector<verdict::CheckEntry> entries;
   for (const check::Spec& spec : options_.checks) entries.push_back({spec.name, spec.text});
   return entries;
+}
+
+// runc raises it with pare's own rights (setrlimit(2)), a daemon with its own.
+bool Runner::can_raise_memlock() const {
+  constexpr unsigned kSysResource = 24;
+  struct rlimit limit {};
+  if (options_.engine->name() != "oci") return true;
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_max == RLIM_INFINITY) return true;
+  auto status = base::read_file("/proc/self/status");
+  size_t at = status ? status->find("CapEff:\t") : std::string::npos;
+  if (at == std::string::npos) return false;
+  return (std::strtoull(status->c_str() + at + 8, nullptr, 16) >> kSysResource & 1) != 0;
 }
 
 std::vector<uint16_t> Runner::check_ports() const {

@@ -42,6 +42,7 @@ class Runner : public prove::TrialRunner {
   Result<prove::Outcome> run(const prove::Request& request) override;
   std::vector<verdict::CheckEntry> checks() const override;
   std::vector<uint16_t> check_ports() const override;
+  bool can_raise_memlock() const override;
 
  private:
   Result<prove::Outcome> run_fresh(const prove::Request& request);
