@@ -57,6 +57,8 @@ Action set_up_emit(CLI::App& app) {
                "kubernetes: name the proved list of calls (a file on the node) as the profile");
   app.add_option("--workload", options->emit.workload, "kustomize, helm: the workload to patch");
   app.add_option("--container", options->emit.container, "kustomize, helm: its container");
+  app.add_option("--metrics-from", options->emit.metrics_from,
+                 "kubernetes: the namespace that may reach the metrics ports (default: none)");
   app.add_option("--runtime-class", options->emit.runtime_class, "kubernetes: runtimeClassName");
   app.add_flag_callback(
       "--no-host-users", [options] { options->emit.host_users = false; },

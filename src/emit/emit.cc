@@ -115,6 +115,13 @@ Result<std::vector<File>> emit(const verdict::Proof& proof, const std::string& t
             "every file");
   }
   PARE_CHECK_OK(answers_for(proof, *row));
+  bool metrics = std::any_of(proof.policy.ports.begin(), proof.policy.ports.end(),
+                             [](const privilege::PortGrant& g) { return g.role == "metrics"; });
+  if (!options.metrics_from.empty() && !metrics) {
+    return fail(ErrorKind::kUsage,
+                "this proof has no port for metrics alone: what is served on the inference port "
+                "cannot be parted from it by ports (leave --metrics-from out)");
+  }
   return row->emit(proof, options);
 }
 

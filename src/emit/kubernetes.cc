@@ -125,7 +125,7 @@ Result<std::vector<File>> emit_kubernetes(const verdict::Proof& proof, const Opt
   Plan plan = make_plan(proof, options);
   std::vector<File> files = {deployment_file(proof, plan, options)};
   if (!plan.ports.empty()) files.push_back(service_file(proof, plan));
-  files.push_back(network_policy_file(proof, plan));
+  files.push_back(network_policy_file(proof, plan, options));
   if (!plan.ports.empty()) files.push_back(verification_file(proof, plan));
   if (auto pull = pull_file(proof, options)) files.push_back(*pull);
   if (auto profile = seccomp_file(proof, plan, "seccomp/" + seccomp_name(plan))) {

@@ -53,7 +53,7 @@ Yaml egress_rules(const privilege::Policy& policy);
 
 // Services and NetworkPolicies.
 File service_file(const verdict::Proof& proof, const Plan& plan);
-File network_policy_file(const verdict::Proof& proof, const Plan& plan);
+File network_policy_file(const verdict::Proof& proof, const Plan& plan, const Options& options);
 // Jobs that show what the NetworkPolicy does; needs a port.
 File verification_file(const verdict::Proof& proof, const Plan& plan);
 

@@ -52,23 +52,34 @@ Yaml dns_rule() {
   peer.set("podSelector", Yaml::map().set("matchLabels", Yaml::map().set("k8s-app", "kube-dns")));
   return Yaml::map()
       .set("to", Yaml::list().add(peer))
-      .set("ports", policy_ports({{53, "udp", ""}, {53, "tcp", ""}}));
+      .set("ports", policy_ports({{53, "udp", "", ""}, {53, "tcp", "", ""}}));
 }
 
-Yaml ingress_rules(const Plan& plan) {
+Yaml ingress_rules(const Plan& plan, const Options& options) {
   Yaml rules = Yaml::list();
-  if (plan.ports.empty()) return rules;
-  Yaml clients = Yaml::map().set(
-      "podSelector", Yaml::map().set("matchLabels", Yaml::map().set(client_label(plan), "true")));
-  rules.add(
-      Yaml::map().set("from", Yaml::list().add(clients)).set("ports", policy_ports(plan.ports)));
+  if (!plan.ports.empty()) {
+    Yaml clients = Yaml::map().set(
+        "podSelector", Yaml::map().set("matchLabels", Yaml::map().set(client_label(plan), "true")));
+    rules.add(
+        Yaml::map().set("from", Yaml::list().add(clients)).set("ports", policy_ports(plan.ports)));
+  }
+  if (!plan.metrics_ports.empty()) {
+    Yaml monitoring = Yaml::map().set(
+        "namespaceSelector",
+        Yaml::map().set("matchLabels",
+                        Yaml::map().set("kubernetes.io/metadata.name", options.metrics_from)));
+    rules.add(Yaml::map()
+                  .set("from", Yaml::list().add(monitoring))
+                  .set("ports", policy_ports(plan.metrics_ports)),
+              "Metrics, for " + options.metrics_from + " alone.");
+  }
   return rules;
 }
 
 std::string closed_ports_text(const Plan& plan) {
   std::vector<std::string> names;
   for (const Port& port : plan.closed_ports) {
-    names.push_back(fmt::format("{} ({})", port.port, port.name.substr(0, port.name.find('-'))));
+    names.push_back(fmt::format("{} ({})", port.port, port.role));
   }
   return base::join(names, ", ");
 }
@@ -179,7 +190,7 @@ File service_file(const verdict::Proof& proof, const Plan& plan) {
   return {"service.yaml", comment_lines(header_text(proof, plan, header)) + service.text()};
 }
 
-File network_policy_file(const verdict::Proof& proof, const Plan& plan) {
+File network_policy_file(const verdict::Proof& proof, const Plan& plan, const Options& options) {
   const privilege::Policy& policy = proof.policy;
   Header header;
   header.title =
@@ -203,7 +214,7 @@ File network_policy_file(const verdict::Proof& proof, const Plan& plan) {
   Yaml spec = Yaml::map();
   spec.set("podSelector", Yaml::map().set("matchLabels", Yaml::map().set(plan.selector, plan.name)))
       .set("policyTypes", std::vector<std::string>{"Ingress", "Egress"})
-      .set("ingress", ingress_rules(plan))
+      .set("ingress", ingress_rules(plan, options))
       .set("egress", egress_rules(policy));
   Yaml document = Yaml::map();
   document.set("apiVersion", "networking.k8s.io/v1")

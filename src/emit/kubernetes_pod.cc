@@ -138,11 +138,13 @@ Yaml server_container(const verdict::Proof& proof, const Plan& plan) {
   if (!proof.target.workdir.empty()) container.set("workingDir", proof.target.workdir);
   if (Yaml env = environment(plan); !env.empty()) container.set("env", env);
   Yaml ports = Yaml::list();
-  for (const Port& port : plan.ports) {
-    ports.add(Yaml::map()
-                  .set("name", port.name)
-                  .set("containerPort", port.port)
-                  .set("protocol", base::upper(port.protocol)));
+  for (const auto* list : {&plan.ports, &plan.metrics_ports}) {
+    for (const Port& port : *list) {
+      ports.add(Yaml::map()
+                    .set("name", port.name)
+                    .set("containerPort", port.port)
+                    .set("protocol", base::upper(port.protocol)));
+    }
   }
   if (!ports.empty()) container.set("ports", ports);
   container.set("securityContext", container_security_context(proof.policy));

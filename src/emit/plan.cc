@@ -107,17 +107,20 @@ void add_mounts(const verdict::Proof& proof, Plan& plan) {
   }
 }
 
-void add_ports(const verdict::Proof& proof, Plan& plan) {
+void add_ports(const verdict::Proof& proof, const Options& options, Plan& plan) {
   const auto& grants = proof.policy.ports;
   bool labelled = std::any_of(grants.begin(), grants.end(),
                               [](const privilege::PortGrant& g) { return g.role == "inference"; });
   for (const privilege::PortGrant& grant : grants) {
     bool inference = grant.role == "inference" || (!labelled && grant.role == "unknown");
-    auto& list = inference ? plan.ports : plan.closed_ports;
-    std::string name = inference ? "inference" : grant.role;
-    if (!list.empty())
-      name = fmt::format("{}-{}", name == "inference" ? "infer" : name, grant.port);
-    list.push_back({grant.port, grant.protocol, name});
+    bool metrics = grant.role == "metrics" && !options.metrics_from.empty();
+    auto& list = inference ? plan.ports : metrics ? plan.metrics_ports : plan.closed_ports;
+    std::string role = inference ? "inference" : grant.role;
+    std::string name = role;
+    if (!list.empty()) {
+      name = fmt::format("{}-{}", role == "inference" ? "infer" : role, grant.port);
+    }
+    list.push_back({grant.port, grant.protocol, name, role});
   }
 }
 
@@ -307,7 +310,7 @@ Plan make_plan(const verdict::Proof& proof, const Options& options) {
   add_arguments(proof, plan);
   add_environment(proof, plan);
   add_mounts(proof, plan);
-  add_ports(proof, plan);
+  add_ports(proof, options, plan);
   add_probe(proof, plan);
   return plan;
 }

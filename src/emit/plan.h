@@ -41,7 +41,8 @@ struct Mounted {
 struct Port {
   uint16_t port = 0;
   std::string protocol;  // "tcp" | "udp"
-  std::string name;      // "inference", "inference-8001", ...
+  std::string name;      // at most 15 characters: "inference", "infer-8001", "metrics", ...
+  std::string role;      // of privilege::PortGrant
 };
 
 // How a platform finds out that the server is ready: from the proof's checks.
@@ -65,8 +66,9 @@ struct Plan {
   std::vector<target::EnvVar> env;      // the target's, with the policy's changes
   std::vector<Scratch> scratch;
   std::vector<Mounted> volumes;
-  std::vector<Port> ports;         // inference only
-  std::vector<Port> closed_ports;  // granted or seen, and not part of inference
+  std::vector<Port> ports;          // inference only
+  std::vector<Port> metrics_ports;  // open to Options::metrics_from
+  std::vector<Port> closed_ports;   // granted or seen, and not part of inference
   std::optional<Probe> probe;
   double startup_seconds = 0;            // of the slowest baseline; 0: unknown
   std::string proof_digest;              // hex
