@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "record/recorder.h"
 #include "trial/annotate.h"
+#include "trial/closed_network.h"
 
 namespace pare::trial {
 
@@ -70,12 +71,18 @@ class Session {
 
  private:
   Status open() {
-    PARE_TRY(container_, start_.engine->create(*start_.target, start_.policy, *start_.platform,
-                                               start_.options));
+    engine::CreateOptions options = start_.options;
+    if (joins_closed_network()) {
+      PARE_TRY(closed_network_, ClosedNetwork::open(start_.policy.refusal));
+      options.netns = closed_network_->path();
+    }
+    PARE_TRY(container_,
+             start_.engine->create(*start_.target, start_.policy, *start_.platform, options));
     if (start_.record) {
-      record::Options options;
-      options.seccomp_refusals = start_.policy.seccomp.has_value() || start_.policy.seccomp_default;
-      PARE_TRY(recorder_, record::Recorder::open(options));
+      record::Options recording;
+      recording.seccomp_refusals =
+          start_.policy.seccomp.has_value() || start_.policy.seccomp_default;
+      PARE_TRY(recorder_, record::Recorder::open(recording));
       PARE_CHECK_OK(recorder_->arm(container_->cgroup_leaf()));
     }
     began_ = Clock::now();
@@ -89,8 +96,16 @@ class Session {
         subject_.reachable.push_back(port.port);
       }
     }
-    if (start_.until_exit || !alive()) return {};
+    if (closed_network_ || start_.until_exit || !alive()) return {};
     return set_up_network();
+  }
+
+  // Docker makes the namespace at the start: there it is set up after the fact.
+  bool joins_closed_network() const {
+    const auto& shared = start_.policy.host_namespaces;
+    return start_.engine->name() == "oci" && start_.options.netns.empty() &&
+           !start_.options.host_network &&
+           std::find(shared.begin(), shared.end(), "network") == shared.end();
   }
 
   // Only a namespace that belongs to this container alone is changed.
@@ -235,6 +250,7 @@ class Session {
 
   const Start& start_;
   StartResult result_;
+  std::unique_ptr<ClosedNetwork> closed_network_;
   std::unique_ptr<engine::Container> container_;
   std::unique_ptr<record::Recorder> recorder_;
   check::Subject subject_;

@@ -1,0 +1,34 @@
+// A network namespace with loopback alone, ready before the container that joins it runs: what a
+// server tries first at start-up already fails the way the policy says.
+#pragma once
+
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/result.h"
+#include "privilege/policy.h"
+
+namespace pare::trial {
+
+class ClosedNetwork {
+ public:
+  static Result<std::unique_ptr<ClosedNetwork>> open(privilege::Refusal refusal);
+  ClosedNetwork(const ClosedNetwork&) = delete;
+  ClosedNetwork& operator=(const ClosedNetwork&) = delete;
+  ~ClosedNetwork();
+
+  // /proc/TID/ns/net, as long as this lives; the namespace itself lives on in who joined it.
+  std::string path() const;
+
+ private:
+  ClosedNetwork() = default;
+  Status prepare(privilege::Refusal refusal) const;
+
+  int tid_ = 0;  // of the thread that is the namespace's only member
+  std::promise<void> release_;
+  std::thread thread_;
+};
+
+}  // namespace pare::trial
