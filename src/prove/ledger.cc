@@ -36,10 +36,6 @@ Trial Ledger::judge(int id) const {
     if (trial.pass) trial = {id, false, name, why};
   };
   for (const CheckOutcome& check : outcome.checks) {
-    auto answer = answers_.find(check.name);
-    if (check.pass && answer != answers_.end() && check.answer != answer->second) {
-      fail_by(check.name, "another answer than unchanged");
-    }
     if (check.pass || (check.implied && implied_.count(check.name) == 0)) continue;
     fail_by(check.name, check.why);
   }
@@ -53,7 +49,30 @@ Trial Ledger::judge(int id) const {
   }
   if (!any) fail_by("readiness", outcome.why.empty() ? "no check ran" : outcome.why);
   if (!outcome.pass) fail_by("readiness", outcome.why);
+  for (const CheckOutcome& check : outcome.checks) {
+    auto answer = answers_.find(check.name);
+    if (!trial.pass || answer == answers_.end() || check.answer == answer->second) continue;
+    fail_by(check.name, "another answer than unchanged");
+    trial.other_answer = true;
+  }
   return trial;
+}
+
+// The same policy answered in two ways: then answers of that check say nothing after all.
+bool Ledger::forget_answers(const Record& record) {
+  size_t before = answers_.size();
+  for (const Trial& trial : record.trials) {
+    if (trial.other_answer) answers_.erase(trial.failed);
+  }
+  if (answers_.size() == before) return false;
+  judge_again();
+  return true;
+}
+
+void Ledger::judge_again() {
+  for (Record& record : records_) {
+    for (Trial& trial : record.trials) trial = judge(trial.id);
+  }
 }
 
 Record& Ledger::record_of(const Request& request) {
@@ -102,9 +121,9 @@ Step<const Record*> Ledger::run(Request request) {
   entries_.push_back(std::move(entry));
   Record& record = record_of(request);
   record.trials.push_back(trial);
-  if (!tolerate_ && record.passes() > 0 && record.fails() > 0) {
-    return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
-  }
+  auto both = [&] { return record.passes() > 0 && record.fails() > 0; };
+  while (both() && forget_answers(record)) continue;
+  if (!tolerate_ && both()) return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
   return &record;
 }
 
@@ -128,9 +147,7 @@ void Ledger::learn_implied(int id) {
       baseline_fails_[check.name] = check.why;
     }
   }
-  for (Record& record : records_) {
-    for (Trial& trial : record.trials) trial = judge(trial.id);
-  }
+  judge_again();
 }
 
 void Ledger::learn_answers(int first, int second) {

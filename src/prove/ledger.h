@@ -29,8 +29,9 @@ using Step = tl::expected<T, Stop>;
 struct Trial {
   int id = 0;
   bool pass = false;
-  std::string failed;  // name of the first failed check
-  std::string why;     // of its failure
+  std::string failed;         // name of the first failed check
+  std::string why;            // of its failure
+  bool other_answer = false;  // every check passed, with another answer than the baseline's
 };
 
 // What is known of one policy in one manner of running it.
@@ -86,6 +87,8 @@ class Ledger {
 
  private:
   Trial judge(int id) const;
+  void judge_again();
+  bool forget_answers(const Record& record);
   bool budget_left() const;
   Record& record_of(const Request& request);
 

@@ -366,6 +366,18 @@ TEST(Zoo, AnswersThatDifferByThemselvesAreNotCompared) {
   EXPECT_TRUE(proof->minimal) << proof->not_minimal_because;
 }
 
+TEST(Zoo, AnswersThatWereAlikeByChanceAreNoFailure) {
+  Case c;
+  FakeRunner runner(c.question, serves);
+  int calls = 0;
+  runner.set_answer([&](World&) { return ++calls % 4 == 0 ? "forty-one" : "forty-two"; });
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof);
+  c.proof = *proof;
+  EXPECT_THAT(c.not_unneeded(), IsEmpty());
+  EXPECT_TRUE(proof->minimal) << proof->not_minimal_because;
+}
+
 TEST(Zoo, SlowerIsAFinding) {
   Case c;
   FakeRunner runner(c.question, serves);
