@@ -21,42 +21,13 @@ using ::testing::PrintToString;
 using testing::record_run;
 using RecorderTest = testing::KernelTest;
 
-// The calls of the process that executed /program, from that execve on, in strace's words.
-std::map<std::string, uint64_t> calls_in_strace(const std::string& file) {
-  std::ifstream in(file);
-  std::map<std::string, uint64_t> calls;
-  std::string line, pid;
-  while (std::getline(in, line)) {
-    const std::string who = line.substr(0, line.find(' '));
-    if (line.find("execve(\"/program\"") != std::string::npos) pid = who;
-    if (who != pid || line.find("resumed>") != std::string::npos) continue;
-    size_t start = line.find_first_not_of(' ', who.size());
-    size_t paren = line.find('(', start);
-    if (paren != std::string::npos && line[start] != '+' && line[start] != '-')
-      ++calls[line.substr(start, paren - start)];
-  }
-  return calls;
-}
-
-TEST_F(RecorderTest, AProgramThatOnlyExitsUsesNothingAndCallsWhatStraceSees) {
+TEST_F(RecorderTest, AProgramThatOnlyExitsUsesNoCapability) {
   Container container("");
-  auto recorder = testing::recorder_for(container);
-  ASSERT_TRUE(recorder);
   Bundle bundle;
   bundle.capabilities = {"CAP_CHOWN", "CAP_NET_RAW", "CAP_SYS_ADMIN"};
-  const std::string trace = container.path("trace");
-  auto done = container.run(bundle, {"strace", "-f", "-o", trace});
-  ASSERT_EQ(done.code, 0) << done.err;
-  auto evidence = recorder->finish();
-  ASSERT_TRUE(evidence);
-  EXPECT_EQ(evidence->coverage, evidence::Coverage::kEntry);
-  EXPECT_EQ(evidence->loss.events, 0U);
-  for (const auto& fact : evidence->capabilities) EXPECT_TRUE(fact.advisory) << fact.name;
-  std::map<std::string, uint64_t> seen;
-  for (const auto& fact : evidence->syscalls) seen[fact.name] = fact.count;
-  EXPECT_EQ(seen, calls_in_strace(trace));
-  EXPECT_EQ(seen["execve"], 1U);
-  EXPECT_TRUE(evidence->files.empty()) << list_files(*evidence);
+  auto evidence = record_run(container, bundle);
+  for (const auto& fact : evidence.capabilities) EXPECT_TRUE(fact.advisory) << fact.name;
+  EXPECT_TRUE(evidence.files.empty()) << list_files(evidence);
 }
 
 TEST_F(RecorderTest, WithoutALibraryNotEvenAnAdvisoryCheckIsLeft) {

@@ -25,3 +25,12 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+static int ended;
+static int thread(void* unused) {
+  for (int i = 0; i < 20; i++) syscall(SYS_gettid);
+  __atomic_fetch_add(&ended, 1, __ATOMIC_RELEASE);
+  syscall(SYS_exit, 0);
+  return 0;
+}
+static void on_signal(int number) {}
