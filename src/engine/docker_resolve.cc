@@ -194,7 +194,10 @@ target::ImageFacts read_facts(const Json& image) {
   facts.digest = image.at("Id");
   std::vector<std::string> digests = strings(image, "RepoDigests");
   // The registry's digest is what others can pull; the id is this host's alone.
-  if (!digests.empty()) facts.digest = digests[0].substr(digests[0].find('@') + 1);
+  if (!digests.empty()) {
+    facts.pinned = digests[0];
+    facts.digest = digests[0].substr(digests[0].find('@') + 1);
+  }
   Json config = image.value("Config", Json::object());
   if (!config.is_object()) config = Json::object();
   facts.entrypoint = strings(config, "Entrypoint");
