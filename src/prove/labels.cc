@@ -1,5 +1,7 @@
 #include "prove/labels.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/text.h"
@@ -35,8 +37,9 @@ verdict::Fix stand_in_fix(const Privilege& privilege, const privilege::Policy& p
 verdict::Fix home_fix(const Choice& choice) {
   std::vector<std::string> texts, changes;
   for (const auto& [name, value] : choice.environment) {
-    texts.push_back(name + "=" + value);
-    changes.push_back("env=" + name + "=" + value);
+    std::string setting = fmt::format("{}={}", name, value);
+    texts.push_back(setting);
+    changes.push_back("env=" + setting);
   }
   return {"run as " + user_text(choice.user) + " with " + base::join(texts, " "),
           base::join(changes, " ")};

@@ -182,6 +182,21 @@ TEST(Planted, PullsItsModelOnce) {
   EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
 }
 
+// As hubs' libraries do: they ask for news at every start, and go on without an answer.
+TEST(Planted, PullsItsModelOnceAndAsksForNewsAtEveryStart) {
+  Case c;
+  c.question.asked.volumes = {{"/models", true}};
+  c.run([](World& world) -> std::string {
+    bool reached = world.connect("hub.test");
+    bool there = world.in_volume("/models/m");
+    if (!there && !(reached && world.write("/models/m", world.uid()))) return "cannot download";
+    return serves(world);
+  });
+  EXPECT_EQ(c.kind("egress/any"), "unneeded");
+  EXPECT_EQ(c.kind("egress/hub.test:443", evidence::Phase::kPull), "needed");
+  EXPECT_EQ(c.kind("volume-write:/models", evidence::Phase::kPull), "needed");
+}
+
 TEST(Planted, TmpfsThatHidesFilesOfTheImage) {
   Case c;
   c.run([](World& world) -> std::string {

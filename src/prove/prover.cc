@@ -7,6 +7,7 @@
 #include "prove/answer.h"
 #include "prove/labels.h"
 #include "prove/search.h"
+#include "prove/usage.h"
 
 namespace pare::prove {
 
@@ -272,23 +273,24 @@ class Prover {
     return {};
   }
 
+  // What the cold run used and the policy withholds, as long as that run changed a volume: else a
+  // cold start is like any other.
   std::set<Privilege> only_when_cold(const Universe& universe) const {
     std::set<Privilege> set;
-    for (const Element& element : universe.elements()) {
+    std::vector<evidence::Evidence> recorded;
+    if (universe.recorded()) recorded.push_back(universe.baselines().front());
+    Universe cold(question_, universe.check_ports(), recorded);
+    bool filled = !universe.recorded();
+    for (const Element& element : cold.elements()) {
       const Privilege& p = element.privilege;
-      if (p.axis != Axis::kEgress && p.axis != Axis::kVolumeWrite) continue;
-      if (answer_.choice->granted.count(p) > 0) continue;
-      if (universe.recorded() ? element.used && !used_when_warm(universe, element) : true) {
-        set.insert(p);
-      }
+      bool writes = p.axis == Axis::kVolumeWrite && element.used;
+      bool reaches = p.axis == Axis::kEgress && (recorded.empty() || reaches_out(recorded[0]));
+      filled = filled || writes;
+      bool asked = universe.recorded() ? writes || reaches
+                                       : p.axis == Axis::kVolumeWrite || p.axis == Axis::kEgress;
+      if (asked && answer_.choice->granted.count(p) == 0) set.insert(p);
     }
-    return set;
-  }
-
-  bool used_when_warm(const Universe& universe, const Element& element) const {
-    Universe warm(question_, universe.check_ports(), {universe.baselines().back()});
-    const Element* same = warm.find(element.privilege);
-    return same != nullptr && same->used;
+    return filled ? set : std::set<Privilege>{};
   }
 
   // The tightest policy that passes at all, then its rate against the baseline's.

@@ -122,6 +122,7 @@ class Generator {
       for (int j = 0; j < alternatives; ++j) {
         std::vector<Privilege> alternative;
         int size = chance(0.3) ? 2 : 1;
+        alternative.reserve(2);
         for (int k = 0; k < size; ++k) alternative.push_back(privilege(alternatives == 1));
         clause.push_back(alternative);
       }

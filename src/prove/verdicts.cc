@@ -83,8 +83,8 @@ class Words {
   }
 
   // Tried and refused in a run that passed.
-  bool tolerated(const Element& element) const {
-    for (int id : answer_.passes) {
+  bool tolerated(const Element& element, const std::vector<int>& passes) const {
+    for (int id : passes) {
       const evidence::Evidence* evidence = ledger_.evidence(id);
       if (evidence != nullptr && refused(element, *evidence)) return true;
     }
@@ -172,7 +172,7 @@ class Words {
 
   void withheld_verdict(const Element& element, Verdict& verdict) const {
     verdict.trials = answer_.passes;
-    verdict.tolerated = tolerated(element);
+    verdict.tolerated = tolerated(element, answer_.passes);
     bool doubtful = std::find(answer_.doubtful.begin(), answer_.doubtful.end(),
                               element.privilege) != answer_.doubtful.end();
     if (!answer_.confirmed || doubtful) {
@@ -247,6 +247,7 @@ class Words {
     } else if (answer_.pull && answer_.pull->granted.count(p) == 0) {
       verdict.kind = Kind::kUnneeded;
       verdict.trials = answer_.pull_passes;
+      verdict.tolerated = element != nullptr && tolerated(*element, answer_.pull_passes);
       verdict.because = "checks pass without it from cold volumes too";
     } else {
       verdict.because = unknown();

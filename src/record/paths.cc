@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/text.h"
+
 namespace pare::record {
 namespace {
 
@@ -107,20 +109,14 @@ std::string Resolver::resolve(const std::string& path, bool follow) {
     ++unresolved_;
     return normal_path(path);
   }
-  if (follow) {
+  if (follow || base::ends_with(path, "/..")) {
     if (auto found = existing(path, true)) return *found;
   }
   // The longest parent that exists, and the rest by its letters.
-  std::string parent = path, rest;
-  while (parent.size() > 1) {
-    size_t slash = parent.rfind('/');
-    std::string last = parent.substr(slash);
-    parent.resize(slash);
-    if (parent.empty()) parent = "/";
-    rest = last + rest;
-    if (last == "/..") continue;
-    if (auto found = existing(parent, true))
-      return normal_path((*found == "/" ? "" : *found) + rest);
+  for (size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0;
+       slash = path.rfind('/', slash - 1)) {
+    if (auto parent = existing(path.substr(0, slash), true))
+      return normal_path(*parent + path.substr(slash));
   }
   return normal_path(path);
 }

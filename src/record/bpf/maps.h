@@ -15,7 +15,7 @@ char LICENSE[] SEC("license") = "GPL";
 // ---- constants that user space sets before the programs are loaded
 const volatile struct pare_shape shapes[PARE_SYSCALLS];
 const volatile __u8 exits[PARE_SYSCALLS];  // 1: the call's exit is looked at
-const volatile bool see_refusals = false;  // compare exits with entries
+const volatile __u8 see_refusals = 0;  // compare exits with entries
 const volatile __u32 host_mnt_ns = 0;      // inode of the recorder's own mount namespace
 
 // ---- scope
