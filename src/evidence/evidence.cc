@@ -84,6 +84,43 @@ FileFact read_file_fact(const Json& j) {
   return f;
 }
 
+Json syscall_json(const SyscallFact& s) {
+  Json exes = Json::array();
+  for (const ExeCalls& x : s.exes) exes.push_back({{"exe", x.exe}, {"count", x.count}});
+  Json j =
+      phases_json({{"name", s.name}, {"count", s.count}, {"refused", s.refused}, {"exes", exes}},
+                  s.phase, s.serve);
+  if (!s.abi.empty()) j["abi"] = s.abi;
+  return j;
+}
+
+SyscallFact read_syscall(const Json& j) {
+  SyscallFact s{j.at("name"), j.at("count"), j.value("refused", uint64_t{0})};
+  s.phase = phase_of(j.value("first", "pull"));
+  s.serve = j.value("phase", "pull") == "serve";
+  s.abi = j.value("abi", "");
+  for (const Json& x : j.value("exes", Json::array()))
+    s.exes.push_back({x.at("exe"), x.at("count")});
+  return s;
+}
+
+Json listener_json(const ListenerFact& l) {
+  Json endpoints = Json::array();
+  for (const EndpointFact& e : l.endpoints)
+    endpoints.push_back(
+        {{"path", e.path}, {"method", e.method}, {"status", e.status}, {"role", e.role}});
+  return {{"port", l.port},     {"protocol", l.protocol}, {"address", l.address},
+          {"speaks", l.speaks}, {"role", l.role},         {"endpoints", endpoints}};
+}
+
+ListenerFact read_listener(const Json& j) {
+  ListenerFact l{j.at("port"), j.at("protocol"), j.at("address"), j.value("speaks", ""),
+                 j.value("role", "unknown")};
+  for (const Json& e : j.value("endpoints", Json::array()))
+    l.endpoints.push_back({e.at("path"), e.at("method"), e.at("status"), e.at("role")});
+  return l;
+}
+
 Json egress_json(const EgressFact& e) {
   Json json = {{"id", e.id},           {"destination", e.destination},
                {"port", e.port},       {"protocol", e.protocol},
@@ -142,20 +179,12 @@ Evidence read_evidence(const Json& json) {
   e.coverage = json.at("coverage") == "entry" ? Coverage::kEntry : Coverage::kAttached;
   e.capability_hook = json.at("recorder").value("capabilities", "");
   e.ready = get_optional<std::string>(json, "ready").value_or("");
-  read_list(json, "syscalls", e.syscalls, [](const Json& j) {
-    SyscallFact s{j.at("name"), j.at("count"), j.value("refused", uint64_t{0})};
-    s.phase = phase_of(j.value("first", "pull"));
-    s.serve = j.value("phase", "pull") == "serve";
-    return s;
-  });
+  read_list(json, "syscalls", e.syscalls, read_syscall);
   read_list(json, "arguments", e.arguments, read_argument);
   e.runtime_syscalls = json.value("runtimeSyscalls", std::vector<std::string>{});
   read_list(json, "capabilities", e.capabilities, read_capability);
   read_list(json, "files", e.files, read_file_fact);
-  read_list(json, "listeners", e.listeners, [](const Json& j) {
-    return ListenerFact{j.at("port"), j.at("protocol"), j.at("address"), j.value("speaks", ""),
-                        j.value("role", "unknown")};
-  });
+  read_list(json, "listeners", e.listeners, read_listener);
   read_list(json, "egress", e.egress, read_egress);
   read_list(json, "dns", e.dns, [](const Json& j) {
     return DnsFact{j.at("name"), j.at("type"), j.at("count")};
@@ -201,19 +230,10 @@ Json to_json(const Evidence& e) {
                {"recorder", {{"capabilities", e.capability_hook}}},
                {"ready", e.ready.empty() ? Json(nullptr) : Json(e.ready)},
                {"runtimeSyscalls", e.runtime_syscalls}};
-  json["syscalls"] = list(e.syscalls, [](const SyscallFact& s) {
-    return phases_json({{"name", s.name}, {"count", s.count}, {"refused", s.refused}}, s.phase,
-                       s.serve);
-  });
+  json["syscalls"] = list(e.syscalls, syscall_json);
   json["capabilities"] = list(e.capabilities, capability_json);
   json["files"] = list(e.files, file_json);
-  json["listeners"] = list(e.listeners, [](const ListenerFact& l) {
-    return Json{{"port", l.port},
-                {"protocol", l.protocol},
-                {"address", l.address},
-                {"speaks", l.speaks},
-                {"role", l.role}};
-  });
+  json["listeners"] = list(e.listeners, listener_json);
   json["arguments"] = list(e.arguments, argument_json);
   json["egress"] = list(e.egress, egress_json);
   json["dns"] = list(e.dns, [](const DnsFact& d) {

@@ -16,12 +16,21 @@ enum class Coverage { kEntry, kAttached };  // only kEntry can support a proof
 std::string_view to_string(Phase phase);
 Result<Phase> parse_phase(std::string_view text);
 
+// How often one program made a call.
+struct ExeCalls {
+  std::string exe;  // its path; empty: unknown
+  uint64_t count = 0;
+  bool operator==(const ExeCalls&) const = default;
+};
+
 struct SyscallFact {
-  std::string name;            // "openat"; "x86_64:600" where the number has no name
+  std::string name;            // "openat"; "x86_64:600" where the number has no name; "i386:open"
   uint64_t count = 0;          // entries that were let through
   uint64_t refused = 0;        // refused by seccomp: seen at sys_exit without an entry
   Phase phase = Phase::kPull;  // the first phase it was seen in; serve: seen in serve (see serve)
   bool serve = false;          // seen after readiness
+  std::string abi;             // "i386", "x32": through a foreign gate; empty: the host's own
+  std::vector<ExeCalls> exes;  // by path; empty in evidence of a foreign gate or of older pare
 };
 
 // Arguments of calls that a seccomp profile can tell apart by them: socket family, type and
@@ -72,12 +81,23 @@ struct FileFact {
   uint64_t count = 1;
 };
 
+// A path, known of some inference server, that was asked for without credentials. Those that
+// answered 404, or nothing, are left out; 401 and 403 say that it is there and closed.
+struct EndpointFact {
+  std::string path;    // "/metrics"
+  std::string method;  // as it was asked; a method that the server refuses (405) does no harm
+  int status = 0;      // HTTP status
+  std::string role;    // "metrics" | "admin"
+  bool operator==(const EndpointFact&) const = default;
+};
+
 struct ListenerFact {
   uint16_t port = 0;
   std::string protocol = "tcp";
   std::string address;  // "0.0.0.0", "::", "127.0.0.1"
   std::string speaks;   // "openai", "http", ...; empty: not asked
   std::string role = "unknown";
+  std::vector<EndpointFact> endpoints;
 };
 
 struct EgressFact {

@@ -12,6 +12,8 @@ TEST(EvidenceJson, RoundTripsToTheByte) {
   Evidence e;
   e.ready = "2026-01-01T00:00:00Z";
   e.syscalls = {{"read", 3, 0, Phase::kPull, true}, {"mount", 0, 2, Phase::kPull, false}};
+  e.syscalls[0].exes = {{"/bin/server", 2}, {"/bin/sh", 1}};
+  e.syscalls.push_back({"i386:open", 1, 0, Phase::kPull, false, "i386", {}});
   e.arguments = {{"ioctl", {0x5401}, "/dev/tty", "EPERM", 2, Phase::kServe}};
   e.capabilities = {{"CHOWN",
                      2,
@@ -21,7 +23,8 @@ TEST(EvidenceJson, RoundTripsToTheByte) {
                      false,
                      {{"e12", "fchownat", "/data", "/bin/server", 0, true, 1000, 1000}}}};
   e.files = {{"e3", "/cache/x", {"create", "write"}, "EROFS", "/bin/server", 0, Phase::kServe}};
-  e.listeners = {{8000, "tcp", "0.0.0.0", "openai", "inference"}};
+  e.listeners = {
+      {8000, "tcp", "0.0.0.0", "openai", "inference", {{"/metrics", "GET", 200, "metrics"}}}};
   e.egress = {{"e40", "203.0.113.9", 443, "tcp", "telemetry.vendor.test", 50, "unreachable",
                Phase::kServe, 200}};
   e.dns = {{"telemetry.vendor.test", "A", 50}};
