@@ -37,7 +37,11 @@ void expect_properties(const std::string& name, const std::string& text) {
 
 TEST(Corpus, EveryFileKeepsTheProperties) {
   const std::map<std::string, std::vector<std::string>> kTargets = {
-      {"audit_read_fuzz", {"a.yaml", "Dockerfile", "run.sh", "README.md", "-"}},
+      {"audit_yaml_fuzz", {"a.yaml"}},
+      {"audit_image_config_fuzz", {"config.json"}},
+      {"audit_dockerfile_fuzz", {"Dockerfile"}},
+      {"audit_script_fuzz", {"run.sh"}},
+      {"audit_markdown_fuzz", {"README.md"}},
       {"audit_fix_fuzz", {"a.yaml", "run.sh", "README.md"}}};
   for (const auto& [target, names] : kTargets) {
     size_t files = 0;
@@ -51,7 +55,7 @@ TEST(Corpus, EveryFileKeepsTheProperties) {
       expect_properties(names[kind % names.size()], bytes->substr(1));
       ++files;
     }
-    EXPECT_GT(files, 5u) << target;
+    EXPECT_GT(files, 3u) << target;
   }
 }
 

@@ -1,0 +1,6 @@
+// Kubernetes and compose documents, of any bytes.
+#include "audit/fuzz_read.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return pare::audit::fuzz_read("a.yaml", data, size);
+}
