@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "evidence/evidence.h"
 
 namespace pare::check {
 
@@ -112,7 +113,8 @@ Result<std::vector<uint16_t>> listening_ports(const Subject& subject);
 
 // What a port is, found by talking to it: a port number proves nothing.
 struct Identity {
-  // "openai" "kserve" "ollama" "tgi" "tei" "prometheus" "http" "grpc" "tls" "silent" "unknown"
+  // "openai" "kserve" "ollama" "tgi" "tei" "triton-admin" "prometheus" "http" "grpc" "tls" "silent"
+  // "unknown"
   std::string speaks = "silent";
   std::string role = "unknown";  // "inference" | "metrics" | "admin" | "unknown"
   bool tls = false;              // what it speaks, it speaks inside TLS
@@ -120,6 +122,13 @@ struct Identity {
 };
 // kHost when the namespace cannot be entered; a port where nothing answers is "silent".
 Result<Identity> identify(const Subject& subject, uint16_t port);
+
+// Which paths known of inference servers (metrics, management) this port answers without
+// credentials: each is asked for by a request that does nothing (target::PathProbe). `tls`: inside
+// TLS. A server that answers whatever it is asked is told by its answer to a path that nobody has.
+// By path; empty where no HTTP is spoken. kHost as identify().
+Result<std::vector<evidence::EndpointFact>> endpoints(const Subject& subject, uint16_t port,
+                                                      bool tls);
 
 // Talks to the listening ports (those of subject.reachable, when it names any) and says which
 // checks would prove the core function: an OpenAI or other known API gets its own check, an unknown

@@ -57,6 +57,7 @@ TEST_F(DetectTest, APortIsWhatItSays) {
       {{{"/api/tags", R"({"models": []})"}}, "ollama", "inference"},
       {{{"/info", R"({"model_id": "x", "model_type": {"embedding": {}}})"}}, "tei", "inference"},
       {{{"/info", R"({"model_id": "x"})"}}, "tgi", "inference"},
+      {{{"/v2/systemsharedmemory/status", "[]"}}, "triton-admin", "admin"},
       {{{"/metrics", "x 1\n# TYPE x counter\n"}}, "prometheus", "metrics"},
       {{{"/metrics", "# not metrics"}, {"/v1/models", "[]"}}, "http", "unknown"},
       {{}, "http", "unknown"},

@@ -42,13 +42,12 @@ bool is_tei(const Json& json, const std::string&) {
 bool is_tgi(const Json& json, const std::string&) {
   return !dig_string(json, {"model_id"}).empty();
 }
-// Prometheus' text format 0.0.4: comment lines "# HELP" and "# TYPE".
 bool is_prometheus(const Json&, const std::string& body) {
-  for (std::string_view mark : {"# HELP ", "# TYPE "}) {
-    size_t at = body.find(mark);
-    if (at == 0 || (at != std::string::npos && body[at - 1] == '\n')) return true;
-  }
-  return false;
+  return is_prometheus_text(body);
+}
+// The list of regions; the management paths alone may be on a port of their own.
+bool is_triton_admin(const Json& json, const std::string&) {
+  return json.is_array();
 }
 
 struct Signature {
@@ -66,6 +65,7 @@ constexpr Signature kSignatures[] = {
     {"/api/tags", is_ollama, "ollama", "inference"},
     {"/info", is_tei, "tei", "inference"},
     {"/info", is_tgi, "tgi", "inference"},
+    {"/v2/systemsharedmemory/status", is_triton_admin, "triton-admin", "admin"},
     {"/metrics", is_prometheus, "prometheus", "metrics"},
 };
 
@@ -129,6 +129,14 @@ Identity identify_tls(const Spec& spec, const Subject& subject) {
 }
 
 }  // namespace
+
+bool is_prometheus_text(const std::string& body) {
+  for (std::string_view mark : {"# HELP ", "# TYPE "}) {
+    size_t at = body.find(mark);
+    if (at == 0 || (at != std::string::npos && body[at - 1] == '\n')) return true;
+  }
+  return false;
+}
 
 Identity identify_here(const Subject& subject, uint16_t port) {
   Spec plain = probe_spec(port, false);

@@ -1,3 +1,4 @@
+// What a port is, for the callers inside check/.
 #pragma once
 
 #include "check/check.h"
@@ -6,5 +7,8 @@ namespace pare::check {
 
 // identify() on a thread that is in the subject's namespace already.
 Identity identify_here(const Subject& subject, uint16_t port);
+
+// Prometheus' text format 0.0.4: comment lines "# HELP" and "# TYPE".
+bool is_prometheus_text(const std::string& body);
 
 }  // namespace pare::check

@@ -54,6 +54,7 @@ Result<int> observe(const ObserveOptions& options) {
   for (const check::Spec& spec : start.checks) {
     start.policy.ports.push_back({spec.port, "tcp", "inference"});
   }
+  start.ask_endpoints = true;
   start.until_exit = start.checks.empty();
   start.options.id = "pare-" + workshop.session.id() + "-1";
   start.options.volumes = mounted.mounts();

@@ -30,12 +30,19 @@ struct PortSetting {
   std::string role;
 };
 
+// A request without credentials that shows whether a path is there and does nothing else: one that
+// reads, or OPTIONS where the path takes POST alone (405 says that it is there).
+struct PathProbe {
+  std::string method, path;
+};
+
 struct AdminPath {
   std::string path;
   std::string what;       // what a caller may do with it
   std::string closed_by;  // the server's own switch; empty: none known
   bool open_by_default = true;
   bool verified = false;
+  std::vector<PathProbe> probes;
 };
 
 struct ServerDirectory {
@@ -84,6 +91,7 @@ struct Server {
   std::vector<ServerPort> ports;
   std::vector<PortSetting> port_settings;
   std::vector<AdminPath> admin_paths;
+  std::vector<std::string> metrics_paths;  // that it serves Prometheus' text at, on any port
   std::vector<ServerDirectory> writable;
   std::map<std::string, std::string> environment;  // needed with a read-only root or a foreign uid
   std::vector<Telemetry> telemetry;

@@ -20,6 +20,15 @@ TEST(Servers, EveryEmbeddedFileParsesAndNamesItsSource) {
       EXPECT_FALSE(port.source.empty()) << file.name << " port " << port.port;
       EXPECT_FALSE(port.what.empty()) << file.name << " port " << port.port;
     }
+    for (const AdminPath& row : server->admin_paths) {
+      for (const PathProbe& probe : row.probes) {
+        EXPECT_TRUE(probe.method == "GET" || probe.method == "OPTIONS" ||
+                    (probe.method == "POST" && probe.path == "/v2/repository/index"))
+            << file.name << ": " << probe.method << " " << probe.path << " might act";
+        EXPECT_EQ(probe.path.find_first_of("*{? "), std::string::npos) << probe.path;
+        EXPECT_EQ(probe.path.front(), '/');
+      }
+    }
     for (const Telemetry& row : server->telemetry) {
       EXPECT_FALSE(row.source.empty()) << file.name << " " << row.variable;
     }

@@ -87,6 +87,7 @@ void annotate_listeners(evidence::Evidence& evidence,
       if (fact.port != identity.port || fact.protocol != identity.protocol) continue;
       fact.speaks = identity.speaks;
       fact.role = identity.role;
+      fact.endpoints = identity.endpoints;
     }
   }
 }

@@ -234,7 +234,13 @@ class Session {
     if (!ports) return;
     for (uint16_t port : *ports) {
       auto identity = check::identify(subject_, port);
-      if (identity) identities_.push_back({port, "tcp", "", identity->speaks, identity->role});
+      if (!identity) continue;
+      evidence::ListenerFact fact{port, "tcp", "", identity->speaks, identity->role, {}};
+      if (start_.ask_endpoints) {
+        auto found = check::endpoints(subject_, port, identity->tls);
+        if (found) fact.endpoints = std::move(*found);
+      }
+      identities_.push_back(std::move(fact));
     }
   }
 

@@ -26,8 +26,9 @@ struct Start {
   std::vector<check::Spec> checks;
   bool detect = false;  // choose the checks by talking to the server (`checks` is empty)
   bool record = true;
-  bool until_exit = false;   // observe a program that ends by itself: no readiness, no stop
-  check::Patience patience;  // until readiness; observe: `limit` until the exit
+  bool ask_endpoints = false;  // which known paths the ports answer; it makes some 30 requests each
+  bool until_exit = false;     // observe a program that ends by itself: no readiness, no stop
+  check::Patience patience;    // until readiness; observe: `limit` until the exit
   std::chrono::milliseconds stop_limit{10'000};                // SIGTERM to exit; 0: kill at once
   std::function<std::string(const std::string&)> volume_path;  // container path -> host path
 };

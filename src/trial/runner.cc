@@ -106,6 +106,7 @@ Result<StartResult> Runner::start(const prove::Request& request, int number,
   start.record = options_.record && number == 0;
   start.patience = patience(request);
   if (request.kind == "baseline") {
+    start.ask_endpoints = true;
     for (uint16_t port : check_ports()) start.policy.ports.push_back({port, "tcp", "inference"});
   }
   if (!stops_) start.stop_limit = milliseconds(0);
