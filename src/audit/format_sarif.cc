@@ -3,6 +3,7 @@
 
 #include "audit/fix.h"
 #include "audit/format.h"
+#include "base/text.h"
 
 namespace pare::audit {
 namespace {
@@ -114,32 +115,6 @@ Json result_json(const Audit& audit, const Finding& f, size_t rule_index) {
   if (!f.evidence.empty()) result["properties"] = {{"evidence", f.evidence}};
   return result;
 }
-
-std::string xml(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\n':
-        out += "&#10;";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) >= 0x20 || c == '\t') out += c;
-    }
-  }
-  return out;
-}
 }  // namespace
 
 std::string format_sarif(const Audit& audit, const FormatOptions& options) {
@@ -192,32 +167,34 @@ std::string format_junit(const Audit& audit) {
       Position at = audit.position(f.file, f.span.begin);
       std::string place = audit.files[f.file]->name + ":" + std::to_string(at.line);
       body += "      <failure type=\"" + std::string(f.rule->id) + "\" message=\"" +
-              xml(f.message) + "\">" + xml(place + " " + std::string(to_string(f.severity))) +
+              base::escape_markup(f.message) + "\">" +
+              base::escape_markup(place + " " + std::string(to_string(f.severity))) +
               "</failure>\n";
       ++failures;
     }
     ++tests;
-    cases += "    <testcase classname=\"" + xml(audit.files[w.file]->name) + "\" name=\"" +
-             xml(w.kind + " " + w.name) + "\">\n" + body + "    </testcase>\n";
+    cases += "    <testcase classname=\"" + base::escape_markup(audit.files[w.file]->name) +
+             "\" name=\"" + base::escape_markup(w.kind + " " + w.name) + "\">\n" + body +
+             "    </testcase>\n";
   }
   for (size_t i = 0; i < audit.models.size(); ++i) {
     std::string body;
     for (const Finding& f : audit.findings) {
       if (f.file != i || f.suppressed || !f.workload.empty()) continue;
       body += "      <failure type=\"" + std::string(f.rule->id) + "\" message=\"" +
-              xml(f.message) + "\"></failure>\n";
+              base::escape_markup(f.message) + "\"></failure>\n";
       ++failures;
     }
     for (const Unread& unread : audit.models[i]->unread) {
       body += "      <error type=\"not read\" message=\"line " +
-              std::to_string(audit.position(i, unread.offset).line) + ": " + xml(unread.why) +
-              "\"></error>\n";
+              std::to_string(audit.position(i, unread.offset).line) + ": " +
+              base::escape_markup(unread.why) + "\"></error>\n";
       ++errors;
     }
     if (body.empty()) continue;
     ++tests;
-    cases += "    <testcase classname=\"" + xml(audit.files[i]->name) + "\" name=\"file\">\n" +
-             body + "    </testcase>\n";
+    cases += "    <testcase classname=\"" + base::escape_markup(audit.files[i]->name) +
+             "\" name=\"file\">\n" + body + "    </testcase>\n";
   }
   std::string counts = " tests=\"" + std::to_string(tests) + "\" failures=\"" +
                        std::to_string(failures) + "\" errors=\"" + std::to_string(errors) + "\"";

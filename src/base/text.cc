@@ -6,6 +6,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstring>
+#include <map>
 
 namespace pare::base {
 
@@ -100,6 +101,22 @@ static size_t distance(std::string_view a, std::string_view b) {
     }
   }
   return row[b.size()];
+}
+
+std::string escape_markup(std::string_view text) {
+  static const std::map<char, std::string_view> kReferences = {{'&', "&amp;"},  {'<', "&lt;"},
+                                                               {'>', "&gt;"},   {'"', "&quot;"},
+                                                               {'\'', "&#39;"}, {'\n', "&#10;"}};
+  std::string out;
+  for (char c : text) {
+    auto reference = kReferences.find(c);
+    if (reference != kReferences.end()) {
+      out += reference->second;
+    } else if (static_cast<unsigned char>(c) >= 0x20 || c == '\t') {
+      out += c;
+    }
+  }
+  return out;
 }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {

@@ -23,6 +23,10 @@ std::optional<uint64_t> parse_u64(std::string_view text);
 std::string shell_quote(std::string_view word);
 std::string shell_join(const std::vector<std::string>& words);
 
+// As text or an attribute's value in HTML 5 and XML 1.0: & < > " ' and line ends as references;
+// control characters, which XML cannot hold, are left out.
+std::string escape_markup(std::string_view text);
+
 // The nearest of `candidates` within an edit distance of 2 (a "did you mean"); empty if none.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 

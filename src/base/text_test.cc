@@ -44,4 +44,9 @@ TEST(Time, DurationsNeedAKnownUnit) {
   EXPECT_FALSE(parse_duration("s"));
 }
 
+TEST(Text, MarkupHasNoMeaningLeft) {
+  EXPECT_EQ(escape_markup("<a href=\"x\">'&'\n\t\x01z"),
+            "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&#10;\tz");
+}
+
 }  // namespace pare::base

@@ -11,6 +11,8 @@ namespace pare::report {
 using verdict::Proof;
 using verdict::Verdict;
 
+using base::escape_markup;
+
 namespace {
 
 // Verdicts differ by word, not by colour alone.
@@ -29,36 +31,10 @@ details { margin-top: .2rem; } summary { cursor: pointer; color: GrayText; }
 @media print { details > * { display: block; } }
 )";
 
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 std::string bullet_list(const std::string& title, const std::vector<std::string>& items) {
   if (items.empty()) return "";
-  std::string out = "<h2>" + escaped(title) + "</h2>\n<ul>\n";
-  for (const std::string& item : items) out += "<li>" + escaped(item) + "</li>\n";
+  std::string out = "<h2>" + escape_markup(title) + "</h2>\n<ul>\n";
+  for (const std::string& item : items) out += "<li>" + escape_markup(item) + "</li>\n";
   return out + "</ul>\n";
 }
 
@@ -79,13 +55,13 @@ std::string behind(const Proof& proof, const Row& row,
   std::string items;
   for (const Verdict* v : row.verdicts) {
     for (int id : v->trials) {
-      std::string item = "<li>" + escaped(trial_text(proof, id)) + "</li>\n";
+      std::string item = "<li>" + escape_markup(trial_text(proof, id)) + "</li>\n";
       if (items.find(item) == std::string::npos) items += item;
     }
     for (const std::string& id : v->evidence) {
       auto fact = facts.find(id);
-      items += "<li><code>" + escaped(id) + "</code>" +
-               (fact == facts.end() ? "" : " " + escaped(fact->second)) + "</li>\n";
+      items += "<li><code>" + escape_markup(id) + "</code>" +
+               (fact == facts.end() ? "" : " " + escape_markup(fact->second)) + "</li>\n";
     }
   }
   if (items.empty()) return "";
@@ -105,8 +81,8 @@ std::string verdict_table(const Proof& proof, const evidence::Evidence* evidence
     out += fmt::format(
         "<tr><td class=\"name\">{}</td><td class=\"wide\">{}</td>"
         "<td class=\"wide\">{}</td><td class=\"kind {}\">{}</td><td>{}{}</td></tr>\n",
-        escaped(row.privilege), v.asked ? "yes" : "no", v.used ? "yes" : "no", kind, kind,
-        escaped(row.because), behind(proof, row, facts));
+        escape_markup(row.privilege), v.asked ? "yes" : "no", v.used ? "yes" : "no", kind, kind,
+        escape_markup(row.because), behind(proof, row, facts));
   }
   return out + "</tbody>\n</table>\n";
 }
@@ -114,13 +90,13 @@ std::string verdict_table(const Proof& proof, const evidence::Evidence* evidence
 std::string policy_table(const Proof& proof) {
   std::string out = "<h2>What it may do now</h2>\n<table>\n<tbody>\n";
   for (const auto& [name, value] : policy_lines(proof.policy)) {
-    out += "<tr><th scope=\"row\">" + escaped(name) + "</th><td class=\"name\">" + escaped(value) +
-           "</td></tr>\n";
+    out += "<tr><th scope=\"row\">" + escape_markup(name) + "</th><td class=\"name\">" +
+           escape_markup(value) + "</td></tr>\n";
   }
   out += "</tbody>\n</table>\n";
   if (!proof.policy.seccomp) return out;
   return out + "<details><summary>the system calls</summary><p><code>" +
-         escaped(base::join(proof.policy.seccomp->syscalls, " ")) + "</code></p></details>\n";
+         escape_markup(base::join(proof.policy.seccomp->syscalls, " ")) + "</code></p></details>\n";
 }
 
 std::string trial_table(const Proof& proof) {
@@ -132,8 +108,8 @@ std::string trial_table(const Proof& proof) {
     out += fmt::format(
         "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"wide\">{:.1f}</td>"
         "<td class=\"name\">{}</td></tr>\n",
-        t.id, escaped(t.kind), escaped(t.outcome + (t.why.empty() ? "" : ": " + t.why)), t.seconds,
-        escaped(base::join(t.without, ", ")));
+        t.id, escape_markup(t.kind), escape_markup(t.outcome + (t.why.empty() ? "" : ": " + t.why)),
+        t.seconds, escape_markup(base::join(t.without, ", ")));
   }
   return out + "</tbody>\n</table>\n";
 }
@@ -145,16 +121,17 @@ std::string html(const Proof& proof, const evidence::Evidence* evidence) {
   std::string state = proof.minimal ? "unneeded" : "unproven";
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
-         escaped(title) + "</title>\n<style>" + kStyle + "</style>\n</head>\n<body>\n<h1>" +
-         escaped(title) + "</h1>\n<p class=\"state " + state + "\">" + escaped(headline(proof)) +
-         ", " + escaped(cost(proof)) + "</p>\n" + verdict_table(proof, evidence) +
-         policy_table(proof) + bullet_list("What an attacker just lost", loss_lines(proof)) +
+         escape_markup(title) + "</title>\n<style>" + kStyle + "</style>\n</head>\n<body>\n<h1>" +
+         escape_markup(title) + "</h1>\n<p class=\"state " + state + "\">" +
+         escape_markup(headline(proof)) + ", " + escape_markup(cost(proof)) + "</p>\n" +
+         verdict_table(proof, evidence) + policy_table(proof) +
+         bullet_list("What an attacker just lost", loss_lines(proof)) +
          bullet_list("Findings", finding_lines(proof)) +
          bullet_list("What was not shown", not_shown(proof)) +
          bullet_list("The checks", check_lines(proof)) + trial_table(proof) +
          fmt::format("<p>pare {}, {}, kernel {}, {}</p>\n</body>\n</html>\n",
-                     escaped(proof.pare_version), escaped(proof.runtime), escaped(proof.kernel),
-                     escaped(proof.date));
+                     escape_markup(proof.pare_version), escape_markup(proof.runtime),
+                     escape_markup(proof.kernel), escape_markup(proof.date));
 }
 
 }  // namespace pare::report

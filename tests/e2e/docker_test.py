@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 """The same verdicts through the Docker Engine API: planted servers as images of docker run lines."""
-import shutil
 import sys
 import unittest
 
@@ -23,12 +22,7 @@ SERVERS = (
 
 class Docker(harness.Ground):
     def test_planted_servers(self):
-        if shutil.which("dockerd") is None:
-            harness.cannot(self, "dockerd is not installed")
-        daemon = harness.DockerDaemon()
-        self.addCleanup(daemon.stop)
-        if not daemon.runs:
-            harness.cannot(self, "dockerd does not start (see above)")
+        daemon = self.docker_daemon()
         rows = {s["name"]: s for s in planted_test.TRUTH["servers"]}
         for name in SERVERS:
             for platform in planted_test.PLATFORMS:

@@ -2,7 +2,6 @@
 """What is emitted runs as written and answers; with one privilege less it does not."""
 import json
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -136,12 +135,7 @@ class Emitted(harness.Ground):
             self.docker("rm", "--force", name)
 
     def test_docker_line(self):
-        if shutil.which("dockerd") is None:
-            harness.cannot(self, "dockerd is not installed")
-        daemon = harness.DockerDaemon()
-        self.addCleanup(daemon.stop)
-        if not daemon.runs:
-            harness.cannot(self, "dockerd does not start (see above)")
+        daemon = self.docker_daemon()
         self.client = self.environment(DOCKER_HOST=f"unix://{daemon.socket}")
         self.netns = subprocess.run(
             [daemon.TOOL, "netns", daemon.directory], stdout=subprocess.PIPE, text=True, check=True

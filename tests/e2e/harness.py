@@ -54,6 +54,16 @@ class Ground(unittest.TestCase):
 
     maxDiff = None
 
+    def docker_daemon(self):
+        """A daemon of this test's own, stopped when the test ends."""
+        if shutil.which("dockerd") is None:
+            cannot(self, "dockerd is not installed")
+        daemon = DockerDaemon()
+        self.addCleanup(daemon.stop)
+        if not daemon.runs:
+            cannot(self, "dockerd does not start (see above)")
+        return daemon
+
     def setUp(self):
         if os.geteuid() != 0:
             cannot(self, "containers need root")

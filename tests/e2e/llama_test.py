@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import time
@@ -138,12 +137,7 @@ class Llama(harness.Ground):
         return None
 
     def test_docker(self):
-        if shutil.which("dockerd") is None:
-            harness.cannot(self, "dockerd is not installed")
-        daemon = harness.DockerDaemon()
-        self.addCleanup(daemon.stop)
-        if not daemon.runs:
-            harness.cannot(self, "dockerd does not start (see above)")
+        daemon = self.docker_daemon()
         daemon.load("llama:e2e", self.llama)
         words = ["prove", "--json"]
         for check in CHECKS:
