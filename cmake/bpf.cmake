@@ -1,16 +1,18 @@
-# src/record/bpf/*.bpf.c -> BPF objects -> one libbpf skeleton header each (record/bpf/NAME.skel.h).
+# src/FOLDER/bpf/*.bpf.c -> BPF objects -> one libbpf skeleton header each (FOLDER/bpf/NAME.skel.h).
 find_program(BPF_CLANG clang REQUIRED)
 find_program(BPFTOOL bpftool PATHS /usr/sbin /sbin REQUIRED)
 add_library(pare_bpf INTERFACE)
 set(skeletons)
-file(GLOB bpf_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/record/bpf/*.bpf.c)
-file(GLOB bpf_headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/record/bpf/*.h
-     ${CMAKE_SOURCE_DIR}/src/record/wire.h)
-file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/gen/record/bpf)
+file(GLOB bpf_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*/bpf/*.bpf.c)
+file(GLOB bpf_headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*/bpf/*.h
+     ${CMAKE_SOURCE_DIR}/src/*/*wire.h)
 foreach(source ${bpf_sources})
   get_filename_component(stem ${source} NAME_WE)
-  set(object ${CMAKE_BINARY_DIR}/gen/record/bpf/${stem}.bpf.o)
-  set(skeleton ${CMAKE_BINARY_DIR}/gen/record/bpf/${stem}.skel.h)
+  file(RELATIVE_PATH place ${CMAKE_SOURCE_DIR}/src ${source})
+  get_filename_component(place ${CMAKE_BINARY_DIR}/gen/${place} DIRECTORY)
+  file(MAKE_DIRECTORY ${place})
+  set(object ${place}/${stem}.bpf.o)
+  set(skeleton ${place}/${stem}.skel.h)
   add_custom_command(
     OUTPUT ${skeleton}
     COMMAND ${BPF_CLANG} -target bpf -mcpu=v3 -g -O2 -Wall -Werror -D__TARGET_ARCH_x86

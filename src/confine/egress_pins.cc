@@ -1,0 +1,120 @@
+#include "confine/egress_pins.h"
+
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "confine/egress_window.h"
+#include "sys/session.h"
+
+namespace pare::confine {
+
+namespace {
+
+// Unmistakably the window's among the filters of an interface.
+constexpr uint32_t kHandle = 0x50617265, kPriority = 0xe6e5;
+
+std::string root_path() {
+  return sys::state_root() + "/bpf";
+}
+
+bool is_bpf_root(const std::string& path) {
+  struct statfs fs {};
+  return statfs(path.c_str(), &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
+}
+
+std::vector<std::string> entries(const std::string& directory) {
+  std::vector<std::string> names;
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()), closedir);
+  if (!dir) return names;
+  while (const dirent* entry = readdir(dir.get())) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(directory + "/" + name);
+  }
+  return names;
+}
+
+bpf_tc_hook hook_of(int ifindex, bpf_tc_attach_point point) {
+  bpf_tc_hook hook = {};
+  hook.sz = sizeof(hook);
+  hook.ifindex = ifindex;
+  hook.attach_point = point;
+  return hook;
+}
+
+Status attach_filter(int ifindex, bpf_tc_attach_point point, int program) {
+  bpf_tc_hook hook = hook_of(ifindex, point);
+  bpf_tc_opts opts = {};
+  opts.sz = sizeof(opts);
+  opts.prog_fd = program;
+  opts.handle = kHandle;
+  opts.priority = kPriority;
+  opts.flags = BPF_TC_F_REPLACE;
+  if (int error = bpf_tc_attach(&hook, &opts); error != 0)
+    return fail_errno(fmt::format("cannot guard network interface {} (tc)", ifindex), -error);
+  return {};
+}
+
+}  // namespace
+
+Status attach_guard(const Guard& guard, int out_program, int in_program) {
+  bpf_tc_hook hook = hook_of(guard.ifindex, BPF_TC_INGRESS);
+  const int error = bpf_tc_hook_create(&hook);
+  if (error != 0 && error != -EEXIST)
+    return fail_errno(fmt::format("cannot guard network interface {} (clsact)", guard.ifindex),
+                      -error);
+  // Seen from the host: what leaves the container comes in here.
+  PARE_CHECK_OK(attach_filter(guard.ifindex, BPF_TC_EGRESS, in_program));
+  return attach_filter(guard.ifindex, BPF_TC_INGRESS, out_program);
+}
+
+Status remove_guard(const Guard& guard) {
+  for (bpf_tc_attach_point point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
+    bpf_tc_hook hook = hook_of(guard.ifindex, point);
+    bpf_tc_opts opts = {};
+    opts.sz = sizeof(opts);
+    opts.handle = kHandle;
+    opts.priority = kPriority;
+    const int error = bpf_tc_detach(&hook, &opts);
+    if (error != 0 && error != -ENOENT && error != -ENODEV && error != -EINVAL)
+      return fail_errno(fmt::format("cannot remove the guard of interface {}", guard.ifindex),
+                        -error);
+  }
+  return {};
+}
+
+Result<std::string> pin_root() {
+  const std::string root = root_path();
+  PARE_CHECK_OK(base::make_directories(root, 0700));
+  if (!is_bpf_root(root) &&
+      mount("bpf", root.c_str(), "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
+    return fail_errno("cannot mount a bpf file system at " + root, errno);
+  return root;
+}
+
+std::vector<std::string> pinned_windows() {
+  return is_bpf_root(root_path()) ? entries(root_path()) : std::vector<std::string>{};
+}
+
+Status remove_pins(const std::string& pins) {
+  for (const std::string& pin : entries(pins))
+    if (unlink(pin.c_str()) != 0 && errno != ENOENT)
+      return fail_errno("cannot remove " + pin, errno);
+  if (rmdir(pins.c_str()) != 0 && errno != ENOENT)
+    return fail_errno("cannot remove " + pins, errno);
+  if (is_bpf_root(root_path()) && entries(root_path()).empty() &&
+      umount2(root_path().c_str(), MNT_DETACH) == 0)
+    rmdir(root_path().c_str());
+  return {};
+}
+
+}  // namespace pare::confine
