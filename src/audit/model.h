@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "audit/yaml_view.h"
+#include "audit/yaml.h"
 #include "target/servers.h"
 
 namespace pare::audit {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "audit/yaml_view.h"
+#include "audit/yaml.h"
 
 namespace pare::audit {
 

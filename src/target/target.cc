@@ -31,9 +31,11 @@ privilege::CapabilitySet asked_capabilities(const Target& target,
                                             const privilege::Platform& platform) {
   if (target.privileged) return privilege::CapabilitySet::all();
   privilege::CapabilitySet set = target.capabilities.value_or(platform.default_capabilities);
-  // As Docker does: drops first when ALL is dropped, else adds and drops are independent.
   auto dropped = privilege::CapabilitySet::parse(target.cap_drop);
   auto added = privilege::CapabilitySet::parse(target.cap_add);
+  // As moby's TweakCapabilities: with ALL added, what is dropped stays away; else adds win.
+  privilege::CapabilitySet all = privilege::CapabilitySet::all();
+  if (added && dropped && *added == all && *dropped != all) return *added - *dropped;
   if (dropped) set = set - *dropped;
   if (added) set = set | *added;
   return set;
@@ -87,8 +89,9 @@ privilege::Policy asked_policy(const Target& target, const privilege::Platform& 
   }
   policy.ports = asked_ports(target);
   policy.egress_any = target.network != "none";
-  policy.seccomp_default = target.kind == Kind::kImage && !target.seccomp_unconfined &&
-                           !target.privileged && platform.default_seccomp != "unconfined";
+  bool filtered = target.seccomp_runtime_default || platform.default_seccomp != "unconfined";
+  policy.seccomp_default =
+      target.kind == Kind::kImage && !target.seccomp_unconfined && !target.privileged && filtered;
   policy.devices = target.devices;
   policy.host_namespaces = asked_host_namespaces(target);
   policy.pids_max = target.pids_limit;

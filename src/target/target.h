@@ -97,8 +97,9 @@ struct Target {
   bool read_only_rootfs = false;
   bool no_new_privileges = false;
   bool seccomp_unconfined = false;
-  std::string seccomp_file;  // --security-opt seccomp=FILE
-  std::string network = "";  // "", "bridge", "none", "host", or a network's name
+  bool seccomp_runtime_default = false;  // the runtime's profile is asked for (seccompProfile)
+  std::string seccomp_file;              // --security-opt seccomp=FILE
+  std::string network = "";              // "", "bridge", "none", "host", or a network's name
   bool host_pid = false, host_ipc = false, host_uts = false;
   std::vector<std::string> lsm_options;  // "apparmor=...", "label=...": applied in every trial
   std::vector<std::string> devices;

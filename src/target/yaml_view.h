@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "audit/yaml.h"
+#include "target/yaml.h"
 
-namespace pare::audit {
+namespace pare::target::yaml {
 
 enum class Dialect : uint8_t { kKubernetes, kCompose };
 
@@ -87,4 +87,4 @@ class View {
 bool has_template(std::string_view text);
 bool has_variable(std::string_view text);
 
-}  // namespace pare::audit
+}  // namespace pare::target::yaml

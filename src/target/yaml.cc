@@ -1,4 +1,4 @@
-#include "audit/yaml.h"
+#include "target/yaml.h"
 
 #include <libfyaml.h>
 
@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 
-namespace pare::audit {
+namespace pare::target::yaml {
 namespace {
 
 constexpr std::string_view kBom = "\xef\xbb\xbf";
@@ -413,4 +413,4 @@ tl::expected<std::vector<YamlDocument>, Unread> parse_yaml(std::string_view byte
   return builder.finish();
 }
 
-}  // namespace pare::audit
+}  // namespace pare::target::yaml

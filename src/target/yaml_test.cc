@@ -1,12 +1,12 @@
-#include "audit/yaml.h"
+#include "target/yaml.h"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
 
-#include "audit/yaml_view.h"
+#include "target/yaml_view.h"
 
-namespace pare::audit {
+namespace pare::target::yaml {
 namespace {
 
 struct Parsed {
@@ -186,4 +186,4 @@ TEST(Yaml, TemplatesAndVariables) {
 }
 
 }  // namespace
-}  // namespace pare::audit
+}  // namespace pare::target::yaml

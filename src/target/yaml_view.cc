@@ -1,4 +1,4 @@
-#include "audit/yaml_view.h"
+#include "target/yaml_view.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include <limits>
 #include <unordered_map>
 
-namespace pare::audit {
+namespace pare::target::yaml {
 namespace {
 
 constexpr int kMaxMerges = 32;  // merge keys inside merged maps
@@ -283,4 +283,4 @@ bool has_variable(std::string_view text) {
   return false;
 }
 
-}  // namespace pare::audit
+}  // namespace pare::target::yaml
