@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "target/compose.h"
 #include "target/kube.h"
 #include "target/tree.h"
 
@@ -57,6 +58,7 @@ Result<std::vector<Workload>> read_target_files(const std::vector<SourceFile>& f
   if (compose != 0 && compose != files.size()) {
     return usage("the files are of different kinds: give compose files or Kubernetes files");
   }
+  if (compose != 0) return compose::read_compose(files, std::move(documents), with_reader);
   return kube::read_kubernetes(files, documents, with_reader);
 }
 

@@ -227,8 +227,7 @@ class VolumeReader {
     std::map<std::string, std::string> data;
     for (std::string_view part : {"binaryData", "data", "stringData"}) {
       const Tree* tree = object.get(part);
-      if (tree == nullptr || secret == (part == "binaryData")) continue;
-      if (!secret && part == "stringData") continue;
+      if (tree == nullptr || part == (secret ? "binaryData" : "stringData")) continue;
       bool encoded = part == "binaryData" || (secret && part == "data");
       for (const Tree::Entry& entry : tree->map) {
         auto value =

@@ -26,7 +26,9 @@ struct Tree {
   std::string tag;                                    // as written: "!reset"; empty: none
   uint32_t file = 0;                                  // index into the files
   uint32_t line = 0;                                  // from 1
-  std::vector<Entry> map;                             // in the file's order, each key once
+  std::string remark;      // interpolation: what is to be told of the value
+  bool broken = false;     // interpolation: the remark is why it has no value
+  std::vector<Entry> map;  // in the file's order, each key once
   std::vector<Tree> seq;
 
   bool is_null() const { return kind == Kind::kNull; }
