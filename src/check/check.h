@@ -130,6 +130,9 @@ Result<Identity> identify(const Subject& subject, uint16_t port);
 Result<std::vector<evidence::EndpointFact>> endpoints(const Subject& subject, uint16_t port,
                                                       bool tls);
 
+// The family of target::servers() that the port's own words tell; empty: none. kHost as identify().
+Result<std::string> server_family(const Subject& subject, uint16_t port, bool tls);
+
 // Talks to the listening ports (those of subject.reachable, when it names any) and says which
 // checks would prove the core function: an OpenAI or other known API gets its own check, an unknown
 // HTTP server the best path that answered with a body. Empty when only bare TCP connects or metrics

@@ -31,17 +31,44 @@ std::set<Question> questions() {
     for (const target::AdminPath& admin : server.admin_paths)
       for (const target::PathProbe& probe : admin.probes)
         all.insert({probe.path, probe.method, "admin"});
+    for (const target::ServerEndpoint& row : server.endpoints)
+      all.insert({row.path, row.method, row.role});
   }
   return all;
 }
 
+Spec spec_of(uint16_t port, bool tls) {
+  Spec spec;
+  spec.port = port;
+  spec.scheme = tls ? "https" : "http";
+  spec.within = kPatience;
+  return spec;
+}
+
+// Without regard to spaces, which JSON leaves to the server.
+bool says(std::string body, std::string text) {
+  std::erase(body, ' ');
+  std::erase(text, ' ');
+  return body.find(text) != std::string::npos;
+}
+
+std::string family_of(const Subject& subject, const Spec& spec) {
+  std::map<std::string, HttpResponse> answers;
+  for (const target::Server& server : target::servers()) {
+    for (const target::ServerAnswer& row : server.answers) {
+      auto [it, fresh] = answers.try_emplace(row.path);
+      if (fresh) it->second = exchange(request_to(spec, subject, "GET", row.path));
+      if (!it->second.answered) return "";
+      if (it->second.status == 200 && says(it->second.body, row.text)) return server.family;
+    }
+  }
+  return "";
+}
+
 class Asker {
  public:
-  Asker(const Subject& subject, uint16_t port, bool tls) : subject_(subject) {
-    spec_.port = port;
-    spec_.scheme = tls ? "https" : "http";
-    spec_.within = kPatience;
-  }
+  Asker(const Subject& subject, uint16_t port, bool tls)
+      : subject_(subject), spec_(spec_of(port, tls)) {}
 
   std::vector<EndpointFact> run() {
     std::vector<EndpointFact> facts;
@@ -92,6 +119,14 @@ Result<std::vector<EndpointFact>> endpoints(const Subject& subject, uint16_t por
   bench.switch_to_ipv6(port);
   return bench.inside([&]() -> Result<std::vector<EndpointFact>> {
     return Asker(bench.subject(), port, tls).run();
+  });
+}
+
+Result<std::string> server_family(const Subject& subject, uint16_t port, bool tls) {
+  PARE_TRY(Bench bench, Bench::open(subject));
+  bench.switch_to_ipv6(port);
+  return bench.inside([&]() -> Result<std::string> {
+    return family_of(bench.subject(), spec_of(port, tls));
   });
 }
 

@@ -58,6 +58,16 @@ TEST_F(EndpointsTest, AServerThatAnswersEverythingTellsNothing) {
   EXPECT_EQ(text(of(but_one)), "GET /slots 200 admin\n");
 }
 
+TEST_F(EndpointsTest, AFamilyIsKnownByItsOwnWords) {
+  auto family = [&](const Handler& handler) {
+    FakeServer server(subject_.pid, 8000, handler);
+    return server_family(subject_, 8000, false).value_or("an error");
+  };
+  EXPECT_EQ(family(always(200, R"({"data": [{"owned_by": "llamacpp"}]})")), "llama-cpp");
+  EXPECT_EQ(family(always(200, R"({"data": [{"owned_by": "me"}]})")), "");
+  EXPECT_EQ(family(always(404, "owned_by")), "");
+}
+
 TEST_F(EndpointsTest, MetricsAreKnownByTheirText) {
   Handler no_metrics = [](const FakeRequest& r) -> FakeResponse {
     if (r.path == "/metrics") return {.body = "{\"requests\": 1}"};

@@ -45,6 +45,20 @@ PathProbe read_probe(const Json& text) {
   return words.size() == 2 ? PathProbe{words[0], words[1]} : PathProbe{};
 }
 
+ServerSwitch read_switch(const Json& row) {
+  if (!row.is_object()) return {};
+  return {row.value("arguments", std::vector<std::string>()),
+          row.value("without", std::vector<std::string>()),
+          row.value("environment", std::map<std::string, std::string>())};
+}
+
+ServerEndpoint read_endpoint(const Json& row) {
+  return {row.value("method", std::string("GET")), row.at("path").get<std::string>(),
+          row.at("role").get<std::string>(),       row.at("what").get<std::string>(),
+          read_switch(row.value("off", Json())),   row.value("verified", false),
+          row.at("source").get<std::string>()};
+}
+
 Server read_server(const Json& json) {
   Server server;
   server.family = json.at("family").get<std::string>();
@@ -83,6 +97,10 @@ Server read_server(const Json& json) {
   server.vulnerabilities = rows<Vulnerability>(json, "vulnerabilities", [](const Json& row) {
     return Vulnerability{row.at("id").get<std::string>(), row.at("below").get<std::string>(),
                          text_of(row, "from"), text_of(row, "what"), text_of(row, "source")};
+  });
+  server.endpoints = rows<ServerEndpoint>(json, "endpoints", read_endpoint);
+  server.answers = rows<ServerAnswer>(json, "answers", [](const Json& row) {
+    return ServerAnswer{row.at("path").get<std::string>(), row.at("text").get<std::string>()};
   });
   return server;
 }
@@ -155,6 +173,20 @@ const Server* recognise_server(std::string_view image, const std::vector<std::st
     if (length > best_length) best = &server, best_length = length;
   }
   return best;
+}
+
+const ServerEndpoint* find_endpoint(std::string_view family, std::string_view method,
+                                    std::string_view path) {
+  const ServerEndpoint* other = nullptr;
+  for (const Server& server : servers()) {
+    for (const ServerEndpoint& row : server.endpoints) {
+      if (row.method != method || row.path != path) continue;
+      if (server.family == family) return &row;
+      // Another family's switch says nothing of this server; what the path is for may.
+      if (server.family == "http") other = &row;
+    }
+  }
+  return other;
 }
 
 const ServerPort* find_port(const Server& server, uint16_t port) {

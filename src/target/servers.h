@@ -78,6 +78,32 @@ struct Vulnerability {
   std::string source;
 };
 
+// The server's own way to close an endpoint.
+struct ServerSwitch {
+  std::vector<std::string> arguments;              // appended to its command
+  std::vector<std::string> without;                // words to leave out of it
+  std::map<std::string, std::string> environment;  // set
+  bool empty() const { return arguments.empty() && without.empty() && environment.empty(); }
+};
+
+// A path that no inference client needs. `method` is what may be asked without doing anything:
+// where only POST acts, GET or OPTIONS says that the path is there.
+struct ServerEndpoint {
+  std::string method = "GET";
+  std::string path;
+  std::string role;  // "metrics" | "admin"
+  std::string what;  // what a caller may do with it
+  ServerSwitch off;  // empty: none known
+  bool verified = false;
+  std::string source;
+};
+
+// Words in the answer to a GET that only this family says.
+struct ServerAnswer {
+  std::string path;
+  std::string text;
+};
+
 struct Server {
   std::string family;  // "nim"
   std::string title;   // "NVIDIA NIM"
@@ -99,6 +125,8 @@ struct Server {
   std::vector<std::string> pull_hosts;
   std::vector<std::string> keys;  // variables that only the pull needs
   std::vector<Vulnerability> vulnerabilities;
+  std::vector<ServerEndpoint> endpoints;
+  std::vector<ServerAnswer> answers;
 };
 
 struct ServerFile {
@@ -116,6 +144,10 @@ const Server* find_server(std::string_view family);
 
 // By image reference first (longest match), then by the command line. nullptr: not recognised.
 const Server* recognise_server(std::string_view image, const std::vector<std::string>& command);
+
+// The family whose endpoint table holds this path, `family` first; nullptr where none does.
+const ServerEndpoint* find_endpoint(std::string_view family, std::string_view method,
+                                    std::string_view path);
 
 // The rows for a port number; a number alone proves nothing, so `verified` matters.
 const ServerPort* find_port(const Server& server, uint16_t port);

@@ -29,6 +29,12 @@ TEST(Servers, EveryEmbeddedFileParsesAndNamesItsSource) {
         EXPECT_EQ(probe.path.front(), '/');
       }
     }
+    for (const ServerEndpoint& row : server->endpoints) {
+      EXPECT_TRUE(row.method == "GET" || row.method == "OPTIONS") << row.path << " might act";
+      EXPECT_TRUE(row.role == "metrics" || row.role == "admin") << row.path;
+      EXPECT_FALSE(row.source.empty()) << file.name << " " << row.path;
+      EXPECT_FALSE(row.what.empty()) << file.name << " " << row.path;
+    }
     for (const Telemetry& row : server->telemetry) {
       EXPECT_FALSE(row.source.empty()) << file.name << " " << row.variable;
     }
@@ -60,6 +66,15 @@ TEST(Servers, Port8001OfTritonIsGrpcNotMetrics) {
   ASSERT_NE(nim, nullptr);
   EXPECT_FALSE(find_port(*nim, 8080)->verified);
   EXPECT_EQ(find_port(*nim, 9999), nullptr);
+}
+
+TEST(Servers, ASwitchIsOfItsOwnFamilyAlone) {
+  const ServerEndpoint* slots = find_endpoint("llama-cpp", "GET", "/slots");
+  ASSERT_NE(slots, nullptr);
+  EXPECT_EQ(slots->off.arguments, std::vector<std::string>{"--no-slots"});
+  EXPECT_EQ(find_endpoint("vllm", "GET", "/slots"), nullptr);
+  ASSERT_NE(find_endpoint("", "GET", "/docs"), nullptr);
+  EXPECT_TRUE(find_endpoint("", "GET", "/docs")->off.empty());
 }
 
 TEST(Servers, VersionsCompareByNumber) {
