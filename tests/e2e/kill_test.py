@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +77,29 @@ class Kill(harness.Ground):
                 kills += self.series(rng, self.dir / f"out{series}", whole.seconds, wanted)
             series += 1
         self.assertGreaterEqual(kills, WANTED, "too few runs were killed in time")
+
+    def test_every_gap_between_two_lines(self):
+        """The journal as a kill leaves it after each line, and in the middle of each."""
+        self.root_fs = self.root("cache_third", {"dirs": {"/cache": "0755"}})
+        whole = self.dir / "whole"
+        run = self.pare(*self.words(self.root_fs, whole))
+        self.assertEqual(run.code, 0, run)
+        wanted = verdicts(whole)
+        lines = (whole / "journal.jsonl").read_text().splitlines(True)
+        self.assertGreater(len(lines), 6)
+        for kept in range(len(lines)):
+            with self.subTest(lines=kept):
+                out = self.dir / f"cut{kept}"
+                shutil.copytree(whole, out, copy_function=shutil.copy2)
+                (out / "proof.json").unlink()
+                torn = lines[kept][: len(lines[kept]) // 2]
+                (out / "journal.jsonl").write_text("".join(lines[:kept]) + torn)
+                before = self.finished(out)
+                resumed = self.pare(*self.words(self.root_fs, out, "--resume"))
+                self.assertEqual(resumed.code, 0, resumed)
+                after = self.finished(out)
+                self.assertEqual({i: after.get(i) for i in before}, before, "a trial was repeated")
+                self.assertEqual(verdicts(out), wanted)
 
     def series(self, rng, out, seconds, wanted):
         """Kills one proof up to KILLS times, then lets it end; how often it was killed in time."""
