@@ -15,14 +15,28 @@ namespace pare::cli {
 namespace {
 
 struct EmitOptions {
-  std::string proof, to, out;
+  std::string proof, to, out, cluster_version;
   emit::Options emit;
 };
+
+// "1.20" or "v1.20.3" -> 20; empty -> 0.
+Result<int> parse_cluster_version(const std::string& text) {
+  if (text.empty()) return 0;
+  auto parts = base::split(text[0] == 'v' ? text.substr(1) : text, '.');
+  auto minor = parts.size() > 1 ? base::parse_u64(parts[1]) : std::nullopt;
+  // seccompProfile is a field since 1.19; what is older than 1.20 was never tried.
+  if (parts[0] != "1" || !minor || *minor < 20 || *minor > 1000) {
+    return fail(ErrorKind::kUsage,
+                "--cluster-version '" + text + "' is no Kubernetes version from 1.20 on");
+  }
+  return static_cast<int>(*minor);
+}
 
 Result<int> emit_files(const EmitOptions& options) {
   PARE_TRY(ProofFile proof, read_proof(options.proof));
   emit::Options emit_options = options.emit;
   emit_options.proof_digest = proof.digest;
+  PARE_TRY(emit_options.cluster_minor, parse_cluster_version(options.cluster_version));
   PARE_TRY(std::vector<emit::File> files, emit::emit(proof.proof, options.to, emit_options));
   if (options.out.empty()) {
     // One file is ready for a pipe; several are told apart by their names.
@@ -63,6 +77,9 @@ Action set_up_emit(CLI::App& app) {
   app.add_flag_callback(
       "--no-host-users", [options] { options->emit.host_users = false; },
       "kubernetes: hostUsers: false (1.30 and later)");
+  app.add_option("--cluster-version", options->cluster_version,
+                 "kubernetes: the oldest version that has to take it, 1.20 or later (default: a "
+                 "current one)");
   return [options] { return emit_files(*options); };
 }
 

@@ -122,6 +122,10 @@ Result<std::vector<File>> emit(const verdict::Proof& proof, const std::string& t
                 "this proof has no port for metrics alone: what is served on the inference port "
                 "cannot be parted from it by ports (leave --metrics-from out)");
   }
+  if (!options.host_users && options.cluster_minor != 0 && options.cluster_minor < 30) {
+    return fail(ErrorKind::kUsage,
+                "hostUsers needs Kubernetes 1.30: leave --no-host-users or --cluster-version out");
+  }
   return row->emit(proof, options);
 }
 

@@ -24,6 +24,7 @@ struct Options {
   std::string workload;    // kustomize, helm: the workload to patch; empty: the target's name
   std::string container;   // kustomize, helm: its container; empty: the workload's name
   bool host_users = true;  // kubernetes: false writes hostUsers: false (1.30 and later)
+  int cluster_minor = 0;   // kubernetes: of the oldest cluster, 20 for 1.20; 0: a current one
 };
 
 // One row a platform.

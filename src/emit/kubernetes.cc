@@ -45,7 +45,8 @@ std::vector<std::string> inexpressible(const verdict::Proof& proof) {
   return out;
 }
 
-std::vector<std::string> extra_assumptions(const verdict::Proof& proof, const Plan& plan) {
+std::vector<std::string> extra_assumptions(const verdict::Proof& proof, const Plan& plan,
+                                           const Options& options) {
   std::vector<std::string> out;
   if (proof.target.kind == target::Kind::kRootfs) {
     out.push_back("an image made from the root file system that was proved, in the place of " +
@@ -65,6 +66,10 @@ std::vector<std::string> extra_assumptions(const verdict::Proof& proof, const Pl
   bool copies = std::any_of(plan.scratch.begin(), plan.scratch.end(),
                             [](const Scratch& s) { return s.copy_up; });
   if (copies) out.emplace_back("the image has cp");
+  bool selects_namespaces = !options.metrics_from.empty() || !nameless_egress(proof.policy).empty();
+  if (selects_namespaces && !cluster_has(options, kNamespaceName)) {
+    out.emplace_back("namespaces have the label kubernetes.io/metadata.name with their own name");
+  }
   out.emplace_back(
       "the cluster's network plug-in enforces NetworkPolicy (the Jobs in verify/ show it)");
   return out;
@@ -77,7 +82,7 @@ std::string deployment_head(const verdict::Proof& proof, const Plan& plan, const
   header.extra.push_back(blockers.empty()
                              ? "Pod Security: restricted."
                              : "Pod Security restricted refuses it: " + base::join(blockers, "; "));
-  header.assumptions = extra_assumptions(proof, plan);
+  header.assumptions = extra_assumptions(proof, plan, options);
   header.inexpressible = inexpressible(proof);
   if (proof.policy.seccomp) {
     std::string where = "/var/lib/kubelet/seccomp/pare/" + seccomp_name(plan);

@@ -13,7 +13,16 @@ namespace pare::emit {
 enum class PodShape {
   kServer,  // runs for ever
   kPull,    // ends once the server has been ready: the server is a sidecar of a container that ends
+            // (without sidecars it is ended from outside)
 };
+
+// Whether the cluster is at least 1.MINOR; yes where its version was not said.
+bool cluster_has(const Options& options, int minor);
+constexpr int kSidecars = 29;    // initContainers[].restartPolicy (KEP-753, beta)
+constexpr int kGrpcProbes = 24;  // KEP-2727, beta
+constexpr int kHostUsers = 30;   // KEP-127, beta
+constexpr int kNamespaceName =
+    21;  // namespaces have the label kubernetes.io/metadata.name (KEP-2161)
 
 // spec of a Pod (core/v1 PodSpec).
 Yaml pod_spec(const verdict::Proof& proof, const Plan& plan, const Options& options,

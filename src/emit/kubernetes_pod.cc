@@ -90,7 +90,7 @@ Yaml volume_mounts(const verdict::Proof& proof, const Plan& plan) {
   return list;
 }
 
-Yaml probe_action(const Plan& plan) {
+Yaml probe_action(const Plan& plan, const Options& options) {
   const Probe& probe = *plan.probe;
   Yaml probe_yaml = Yaml::map();
   if (probe.kind == Probe::Kind::kHttp) {
@@ -98,13 +98,13 @@ Yaml probe_action(const Plan& plan) {
     if (probe.scheme == "https") get.set("scheme", "HTTPS");
     return probe_yaml.set("httpGet", get);
   }
-  if (probe.kind == Probe::Kind::kGrpc) {
+  if (probe.kind == Probe::Kind::kGrpc && cluster_has(options, kGrpcProbes)) {
     return probe_yaml.set("grpc", Yaml::map().set("port", probe.port));
   }
   return probe_yaml.set("tcpSocket", Yaml::map().set("port", probe.port));
 }
 
-void set_probes(Yaml& container, const Plan& plan) {
+void set_probes(Yaml& container, const Plan& plan, const Options& options) {
   if (!plan.probe) return;
   constexpr int kPeriod = 5;
   // Three times the slowest start that was seen, at least two minutes: another node is slower.
@@ -112,22 +112,25 @@ void set_probes(Yaml& container, const Plan& plan) {
   std::string from = plan.probe->check.empty()
                          ? "No check has a plain GET: a connect says only that it listens."
                          : "From the check '" + plan.probe->check + "'.";
-  container.set("startupProbe",
-                probe_action(plan).set("periodSeconds", kPeriod).set("failureThreshold", failures),
-                from);
-  container.set("readinessProbe",
-                probe_action(plan).set("periodSeconds", 2 * kPeriod).set("timeoutSeconds", 5));
+  container.set(
+      "startupProbe",
+      probe_action(plan, options).set("periodSeconds", kPeriod).set("failureThreshold", failures),
+      from);
+  container.set(
+      "readinessProbe",
+      probe_action(plan, options).set("periodSeconds", 2 * kPeriod).set("timeoutSeconds", 5));
 }
 
 void set_resources(Yaml& container, const target::Target& target) {
   if (target.gpus.empty()) return;
   auto count = base::parse_u64(target.gpus);
   container.set("resources",
-                Yaml::map().set("limits", Yaml::map().set("nvidia.com/gpu", count.value_or(1))),
+                Yaml::map().set(
+                    "limits", Yaml::map().set("nvidia.com/gpu", std::to_string(count.value_or(1)))),
                 count ? "" : "The target asked for --gpus " + target.gpus + ".");
 }
 
-Yaml server_container(const verdict::Proof& proof, const Plan& plan) {
+Yaml server_container(const verdict::Proof& proof, const Plan& plan, const Options& options) {
   Yaml container = Yaml::map();
   std::string placeholder = proof.target.kind == target::Kind::kRootfs
                                 ? "The proof ran a root file system: name the image made from it."
@@ -149,7 +152,7 @@ Yaml server_container(const verdict::Proof& proof, const Plan& plan) {
   if (!ports.empty()) container.set("ports", ports);
   container.set("securityContext", container_security_context(proof.policy));
   set_resources(container, proof.target);
-  set_probes(container, plan);
+  set_probes(container, plan, options);
   if (Yaml mounts = volume_mounts(proof, plan); !mounts.empty()) {
     container.set("volumeMounts", mounts);
   }
@@ -170,6 +173,10 @@ Yaml ready_container() {
 }
 
 }  // namespace
+
+bool cluster_has(const Options& options, int minor) {
+  return options.cluster_minor == 0 || options.cluster_minor >= minor;
+}
 
 std::string scratch_comment(const Scratch& s) {
   std::string text = s.peak == 0 ? "How much it holds was not measured: on disk, without a limit."
@@ -225,13 +232,13 @@ Yaml pod_spec(const verdict::Proof& proof, const Plan& plan, const Options& opti
   spec.set("securityContext", pod_security_context(proof, plan, options));
   Yaml before = copy_containers(proof, plan);
   Yaml containers = Yaml::list();
-  if (shape == PodShape::kPull) {
-    before.add(server_container(proof, plan).set("restartPolicy", "Always"),
+  if (shape == PodShape::kPull && cluster_has(options, kSidecars)) {
+    before.add(server_container(proof, plan, options).set("restartPolicy", "Always"),
                "A sidecar (Kubernetes 1.29 and later): once its startupProbe passes, what follows "
                "runs, ends, and with it the Pod.");
     containers.add(ready_container());
   } else {
-    containers.add(server_container(proof, plan));
+    containers.add(server_container(proof, plan, options));
   }
   if (!before.empty()) spec.set("initContainers", before);
   spec.set("containers", containers);

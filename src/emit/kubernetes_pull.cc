@@ -58,11 +58,22 @@ std::optional<File> pull_file(const verdict::Proof& proof, const Options& option
   header.title = "Job that fills the volumes of " + serving.name +
                  ", with the egress that this takes; the server itself has none of it.";
   header.extra.push_back("Egress: " + base::join(egress_clauses(pull->policy), ", ") + ".");
-  header.assumptions = {"Kubernetes 1.29 or later (sidecar containers)",
-                        "the claims can be mounted by this Job and later by the server"};
+  header.assumptions = {"the claims can be mounted by this Job and later by the server"};
   header.inexpressible = nameless_egress(pull->policy);
-  header.check = {"kubectl apply -f pull/",
-                  "kubectl wait --for=condition=complete --timeout=2h job/" + plan.name};
+  header.check = {"kubectl apply -f pull/"};
+  if (cluster_has(options, kSidecars)) {
+    header.assumptions.insert(header.assumptions.begin(),
+                              "Kubernetes 1.29 or later (sidecar containers)");
+    header.check.push_back("kubectl wait --for=condition=complete --timeout=2h job/" + plan.name);
+  } else {
+    // Nothing inside a Pod can end a container that serves for ever, short of a shared process
+    // namespace and a signal: more than the server was proved with.
+    header.extra.emplace_back(
+        "Without sidecar containers (Kubernetes 1.29) nothing ends the server: the Job is deleted "
+        "once it is ready.");
+    header.check.push_back("kubectl wait --for=condition=ready --timeout=2h pod -l job-name=" +
+                           plan.name + " && kubectl delete job " + plan.name);
+  }
   std::string text = comment_lines(header_text(*pull, plan, header));
   text += "---\n" + network_policy(*pull, plan).text();
   text += "---\n" + job(*pull, plan, options).text();
