@@ -1,6 +1,7 @@
 #include "evidence/evidence.h"
 
 #include "base/json.h"
+#include "base/utf8.h"
 
 namespace pare::evidence {
 
@@ -22,23 +23,34 @@ Phase phase_of(const std::string& text) {
   return text == "serve" ? Phase::kServe : Phase::kPull;
 }
 
+// Only in merged evidence.
+Json with_replicas(Json json, const Replicas& replicas) {
+  if (!replicas.empty()) json["replicas"] = replicas;
+  return json;
+}
+
+Replicas read_replicas(const Json& json) {
+  return json.value("replicas", Replicas{});
+}
+
 Json use_json(const CapabilityUse& u) {
   Json json = {{"id", u.id},   {"syscall", u.syscall}, {"object", u.object},
                {"exe", u.exe}, {"uid", u.uid},         {"granted", u.granted}};
   put_optional(json, "owner", u.owner);
   put_optional(json, "ownerGid", u.owner_gid);
-  return json;
+  return with_replicas(json, u.replicas);
 }
 
 Json capability_json(const CapabilityFact& c) {
   Json uses = Json::array();
   for (const CapabilityUse& u : c.uses) uses.push_back(use_json(u));
-  return phases_json({{"name", c.name},
-                      {"granted", c.granted},
-                      {"refused", c.refused},
-                      {"advisory", c.advisory},
-                      {"uses", uses}},
-                     c.phase, c.serve);
+  Json json = phases_json({{"name", c.name},
+                           {"granted", c.granted},
+                           {"refused", c.refused},
+                           {"advisory", c.advisory},
+                           {"uses", uses}},
+                          c.phase, c.serve);
+  return with_replicas(json, c.replicas);
 }
 
 CapabilityFact read_capability(const Json& j) {
@@ -49,11 +61,13 @@ CapabilityFact read_capability(const Json& j) {
   c.advisory = j.at("advisory");
   c.phase = phase_of(j.value("first", "pull"));
   c.serve = j.value("phase", "pull") == "serve";
+  c.replicas = read_replicas(j);
   for (const Json& u : j.at("uses")) {
     CapabilityUse use{u.at("id"),  u.at("syscall"), u.at("object"),
                       u.at("exe"), u.at("uid"),     u.value("granted", true)};
     use.owner = get_optional<uint32_t>(u, "owner");
     use.owner_gid = get_optional<uint32_t>(u, "ownerGid");
+    use.replicas = read_replicas(u);
     c.uses.push_back(use);
   }
   return c;
@@ -66,7 +80,7 @@ Json file_json(const FileFact& f) {
   put_optional(json, "errno", f.error);
   put_optional(json, "owner", f.owner);
   put_optional(json, "ownerGid", f.owner_gid);
-  return json;
+  return with_replicas(json, f.replicas);
 }
 
 FileFact read_file_fact(const Json& j) {
@@ -81,6 +95,7 @@ FileFact read_file_fact(const Json& j) {
   f.owner = get_optional<uint32_t>(j, "owner");
   f.owner_gid = get_optional<uint32_t>(j, "ownerGid");
   f.count = j.value("count", uint64_t{1});
+  f.replicas = read_replicas(j);
   return f;
 }
 
@@ -91,7 +106,7 @@ Json syscall_json(const SyscallFact& s) {
       phases_json({{"name", s.name}, {"count", s.count}, {"refused", s.refused}, {"exes", exes}},
                   s.phase, s.serve);
   if (!s.abi.empty()) j["abi"] = s.abi;
-  return j;
+  return with_replicas(j, s.replicas);
 }
 
 SyscallFact read_syscall(const Json& j) {
@@ -99,6 +114,7 @@ SyscallFact read_syscall(const Json& j) {
   s.phase = phase_of(j.value("first", "pull"));
   s.serve = j.value("phase", "pull") == "serve";
   s.abi = j.value("abi", "");
+  s.replicas = read_replicas(j);
   for (const Json& x : j.value("exes", Json::array()))
     s.exes.push_back({x.at("exe"), x.at("count")});
   return s;
@@ -109,13 +125,15 @@ Json listener_json(const ListenerFact& l) {
   for (const EndpointFact& e : l.endpoints)
     endpoints.push_back(
         {{"path", e.path}, {"method", e.method}, {"status", e.status}, {"role", e.role}});
-  return {{"port", l.port},     {"protocol", l.protocol}, {"address", l.address},
-          {"speaks", l.speaks}, {"role", l.role},         {"endpoints", endpoints}};
+  Json json = {{"port", l.port},     {"protocol", l.protocol}, {"address", l.address},
+               {"speaks", l.speaks}, {"role", l.role},         {"endpoints", endpoints}};
+  return with_replicas(json, l.replicas);
 }
 
 ListenerFact read_listener(const Json& j) {
   ListenerFact l{j.at("port"), j.at("protocol"), j.at("address"), j.value("speaks", ""),
                  j.value("role", "unknown")};
+  l.replicas = read_replicas(j);
   for (const Json& e : j.value("endpoints", Json::array()))
     l.endpoints.push_back({e.at("path"), e.at("method"), e.at("status"), e.at("role")});
   return l;
@@ -127,7 +145,7 @@ Json egress_json(const EgressFact& e) {
                {"name", e.name},       {"attempts", e.attempts},
                {"outcome", e.outcome}, {"phase", to_string(e.phase)}};
   put_optional(json, "periodMs", e.period_ms);
-  return json;
+  return with_replicas(json, e.replicas);
 }
 
 EgressFact read_egress(const Json& j) {
@@ -141,6 +159,7 @@ EgressFact read_egress(const Json& j) {
   e.outcome = j.at("outcome");
   e.phase = phase_of(j.value("phase", "pull"));
   e.period_ms = get_optional<uint64_t>(j, "periodMs");
+  e.replicas = read_replicas(j);
   return e;
 }
 
@@ -151,13 +170,47 @@ Json argument_json(const ArgumentFact& a) {
             {"count", a.count},
             {"phase", to_string(a.phase)}};
   put_optional(j, "errno", a.error);
-  return j;
+  return with_replicas(j, a.replicas);
 }
 
 ArgumentFact read_argument(const Json& j) {
   return {j.at("syscall"),       j.at("values"),
           j.value("object", ""), get_optional<std::string>(j, "errno"),
-          j.at("count"),         phase_of(j.value("phase", "pull"))};
+          j.at("count"),         phase_of(j.value("phase", "pull")),
+          read_replicas(j)};
+}
+
+// Names of files are bytes; JSON is UTF-8.
+void make_text(Json& json) {
+  if (json.is_string()) {
+    auto& text = json.get_ref<std::string&>();
+    text = base::valid_utf8(text);
+  }
+  if (!json.is_structured()) return;
+  for (auto& item : json) make_text(item);
+}
+
+// The first number that does not fit its field; empty: none. All are whole and not negative, but
+// the log's rate. nlohmann's conversions would wrap what does not fit.
+std::string bad_number(const Json& json, const std::string& key, uint64_t replicas, int depth) {
+  constexpr int kDepth = 8;  // more than any fact has
+  if (depth > kDepth) return "'" + key + "' is nested too deeply";
+  if (json.is_structured()) {
+    for (const auto& [name, item] : json.items()) {
+      std::string wrong = bad_number(item, json.is_object() ? name : key, replicas, depth + 1);
+      if (!wrong.empty()) return wrong;
+    }
+    return "";
+  }
+  if (!json.is_number() || key == "bytesPerSecond") return "";
+  uint64_t limit = UINT64_MAX;
+  if (key == "port") limit = UINT16_MAX;
+  if (key == "uid" || key == "owner" || key == "ownerGid") limit = UINT32_MAX;
+  if (key == "status") limit = 999;
+  const bool whole = json.is_number_unsigned() || (json.is_number_integer() && json >= 0);
+  const bool place = key != "replicas" || (whole && json.get<uint64_t>() < replicas);
+  if (whole && place && json.get<uint64_t>() <= limit) return "";
+  return "'" + key + "' cannot be " + json.dump();
 }
 
 template <typename T, typename F>
@@ -187,13 +240,14 @@ Evidence read_evidence(const Json& json) {
   read_list(json, "listeners", e.listeners, read_listener);
   read_list(json, "egress", e.egress, read_egress);
   read_list(json, "dns", e.dns, [](const Json& j) {
-    return DnsFact{j.at("name"), j.at("type"), j.at("count")};
+    return DnsFact{j.at("name"), j.at("type"), j.at("count"), read_replicas(j)};
   });
   read_list(json, "ioUring", e.io_uring, [](const Json& j) {
-    return IoUringFact{j.at("opcode"), j.at("object"), j.at("count")};
+    return IoUringFact{j.at("opcode"), j.at("object"), j.at("count"), read_replicas(j)};
   });
   read_list(json, "execs", e.execs, [](const Json& j) {
-    return ExecFact{j.at("path"), j.at("count"), get_optional<std::string>(j, "errno")};
+    return ExecFact{j.at("path"), j.at("count"), get_optional<std::string>(j, "errno"),
+                    read_replicas(j)};
   });
   const Json& peaks = json.at("peaks");
   e.peaks = {peaks.value("tasks", uint64_t{0}), peaks.value("memoryBytes", uint64_t{0}),
@@ -209,6 +263,7 @@ Evidence read_evidence(const Json& json) {
   }
   const Json& loss = json.at("loss");
   e.loss = {loss.at("events"), loss.at("maps").get<std::vector<std::string>>()};
+  e.replicas = json.value("replicas", std::vector<std::string>{});
   return e;
 }
 
@@ -237,15 +292,16 @@ Json to_json(const Evidence& e) {
   json["arguments"] = list(e.arguments, argument_json);
   json["egress"] = list(e.egress, egress_json);
   json["dns"] = list(e.dns, [](const DnsFact& d) {
-    return Json{{"name", d.name}, {"type", d.type}, {"count", d.count}};
+    return with_replicas({{"name", d.name}, {"type", d.type}, {"count", d.count}}, d.replicas);
   });
   json["ioUring"] = list(e.io_uring, [](const IoUringFact& u) {
-    return Json{{"opcode", u.opcode}, {"object", u.object}, {"count", u.count}};
+    return with_replicas({{"opcode", u.opcode}, {"object", u.object}, {"count", u.count}},
+                         u.replicas);
   });
   json["execs"] = list(e.execs, [](const ExecFact& x) {
     Json j = {{"path", x.path}, {"count", x.count}};
     put_optional(j, "errno", x.error);
-    return j;
+    return with_replicas(j, x.replicas);
   });
   json["peaks"] = {{"tasks", e.peaks.tasks},
                    {"memoryBytes", e.peaks.memory_bytes},
@@ -259,6 +315,8 @@ Json to_json(const Evidence& e) {
                     return Json{{"line", l.line}, {"count", l.count}};
                   })}};
   json["loss"] = {{"events", e.loss.events}, {"maps", e.loss.maps}};
+  if (!e.replicas.empty()) json["replicas"] = e.replicas;
+  make_text(json);
   return json;
 }
 
@@ -268,6 +326,9 @@ Result<Evidence> evidence_from_json(const Json& json, const std::string& what) {
     return fail(ErrorKind::kUnread,
                 what + ": expected schema " + kSchema + ", found '" + schema + "'");
   }
+  const uint64_t replicas = json.contains("replicas") ? json["replicas"].size() : 0;
+  if (std::string wrong = bad_number(json, "", replicas, 0); !wrong.empty())
+    return fail(ErrorKind::kUnread, what + ": " + wrong);
   return base::read_json(what, [&] { return read_evidence(json); });
 }
 

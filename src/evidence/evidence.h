@@ -11,6 +11,9 @@
 
 namespace pare::evidence {
 
+// Which replicas showed a fact: places in Evidence::replicas, ascending. Empty: never merged.
+using Replicas = std::vector<uint32_t>;
+
 enum class Phase { kPull, kServe };         // before / after the first passing readiness check
 enum class Coverage { kEntry, kAttached };  // only kEntry can support a proof
 std::string_view to_string(Phase phase);
@@ -31,6 +34,7 @@ struct SyscallFact {
   bool serve = false;          // seen after readiness
   std::string abi;             // "i386", "x32": through a foreign gate; empty: the host's own
   std::vector<ExeCalls> exes;  // by path; empty in evidence of a foreign gate or of older pare
+  Replicas replicas;
 };
 
 // Arguments of calls that a seccomp profile can tell apart by them: socket family, type and
@@ -42,6 +46,7 @@ struct ArgumentFact {
   std::optional<std::string> error;  // EPERM, EACCES, EROFS; nullopt: not refused
   uint64_t count = 0;
   Phase phase = Phase::kPull;
+  Replicas replicas;
 };
 
 struct CapabilityUse {
@@ -53,6 +58,7 @@ struct CapabilityUse {
   bool granted = true;
   std::optional<uint32_t> owner;  // uid that owns `object`, where it is a path that still exists
   std::optional<uint32_t> owner_gid;
+  Replicas replicas;
 };
 
 struct CapabilityFact {
@@ -63,6 +69,7 @@ struct CapabilityFact {
   Phase phase = Phase::kPull;
   bool serve = false;
   std::vector<CapabilityUse> uses;
+  Replicas replicas;
 };
 
 struct FileFact {
@@ -79,6 +86,7 @@ struct FileFact {
   std::optional<uint32_t> owner;  // of the path (or of its nearest existing parent)
   std::optional<uint32_t> owner_gid;
   uint64_t count = 1;
+  Replicas replicas;
 };
 
 // A path, known of some inference server, that was asked for without credentials. Those that
@@ -98,6 +106,7 @@ struct ListenerFact {
   std::string speaks;   // "openai", "http", ...; empty: not asked
   std::string role = "unknown";
   std::vector<EndpointFact> endpoints;
+  Replicas replicas;
 };
 
 struct EgressFact {
@@ -110,22 +119,26 @@ struct EgressFact {
   std::string outcome;  // "connected", "unreachable", "refused", "timeout", "sent", "denied"
   Phase phase = Phase::kPull;
   std::optional<uint64_t> period_ms;
+  Replicas replicas;
 };
 
 struct DnsFact {
   std::string name, type;
   uint64_t count = 0;
+  Replicas replicas;
 };
 
 struct ExecFact {
   std::string path;
   uint64_t count = 0;
   std::optional<std::string> error;
+  Replicas replicas;
 };
 
 struct IoUringFact {
   std::string opcode, object;
   uint64_t count = 0;
+  Replicas replicas;
 };
 
 struct Peaks {
@@ -171,9 +184,13 @@ struct Evidence {
   std::vector<AreaFact> areas;
   LogFact log;
   Loss loss;
+  // Of merged evidence: the runs that it was merged from, by digest; else empty.
+  std::vector<std::string> replicas;
 };
 
 nlohmann::json to_json(const Evidence& evidence);
+// kUnread naming `what` and the field: another schema or version, a missing field, a wrong type, a
+// number out of range.
 Result<Evidence> evidence_from_json(const nlohmann::json& json, const std::string& what);
 
 }  // namespace pare::evidence

@@ -44,10 +44,37 @@ TEST(EvidenceJson, RoundTripsToTheByte) {
 TEST(EvidenceJson, RefusesOtherSchemasAndWrongTypes) {
   EXPECT_EQ(evidence_from_json(Json{{"schema", "x"}}, "f").error().kind, ErrorKind::kUnread);
   Json json = to_json(Evidence{});
+  Evidence some;
+  some.listeners.resize(1);
+  some.files.resize(1);
+  const std::pair<const char*, Json> wrong[] = {
+      {"/listeners/0/port", 70000},
+      {"/listeners/0/port", -1},
+      {"/files/0/uid", 4294967296},
+      {"/files/0/count", 1.5},
+      {"/files/0/replicas", Json::array({0})},
+      {"/loss/events", -1},
+  };
+  for (const auto& [field, value] : wrong) {
+    Json one = to_json(some);
+    one[Json::json_pointer(field)] = value;
+    auto read = evidence_from_json(one, "evidence.json");
+    ASSERT_FALSE(read) << field << " " << value;
+    EXPECT_EQ(read.error().kind, ErrorKind::kUnread);
+    EXPECT_NE(read.error().message.find("evidence.json: '"), std::string::npos);
+  }
   json["peaks"] = 3;
   auto bad = evidence_from_json(json, "evidence.json");
   ASSERT_FALSE(bad);
   EXPECT_NE(bad.error().message.find("evidence.json"), std::string::npos);
+}
+
+TEST(EvidenceJson, NamesOfFilesNeedNotBeText) {
+  Evidence e;
+  e.files.resize(1);
+  e.files[0].path = "/tmp/\xff";
+  EXPECT_EQ(to_json(e)["files"][0]["path"], "/tmp/\\xff");
+  EXPECT_FALSE(to_json(e).dump().empty());
 }
 
 }  // namespace pare::evidence
