@@ -99,26 +99,6 @@ TEST_F(FilesTest, RefusalsKeepThePathAndTheErrorAndPlainReadsLeaveNoTrace) {
   EXPECT_TRUE(testing::capability_names(evidence, false).count("DAC_READ_SEARCH"));
 }
 
-TEST_F(FilesTest, TwoThousandShortLivedChildrenLeaveTwoThousandPaths) {
-  Container container(R"(
-    for (int i = 0; i < 2000; i++) {
-      if (fork() == 0) {
-        char name[64];
-        snprintf(name, sizeof name, "/scratch/child-%d", i);
-        close(open(name, O_CREAT | O_WRONLY, 0600));
-        _exit(0);
-      }
-      if (i % 16 == 0) while (waitpid(-1, 0, WNOHANG) > 0) {}
-    }
-    while (wait(0) > 0) {}
-  )");
-  auto evidence = record_run(container);
-  std::set<std::string> paths;
-  for (const evidence::FileFact& fact : evidence.files) paths.insert(fact.path);
-  EXPECT_EQ(paths.size(), 2000U);
-  EXPECT_TRUE(paths.count("/scratch/child-1999"));
-}
-
 TEST_F(FilesTest, WhatTheRingCannotTakeIsCountedExactly) {
   // From the twentieth directory on, a path alone is larger than the ring.
   Container container(R"(

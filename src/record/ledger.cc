@@ -131,9 +131,19 @@ Fact* Ledger::find(std::map<std::string, Fact>& facts, const std::string& name) 
   return &facts[name];
 }
 
+void Ledger::join(const std::string& cgroup, int pid) {
+  cgroups_.push_back(cgroup);
+  resolver_.adopt(pid);
+  traffic_.adopt(pid);
+}
+
 const std::string& Ledger::exe_of(const View& view) const {
+  return exe(view.record.exe);
+}
+
+const std::string& Ledger::exe(size_t number) const {
   static const std::string unknown;
-  return view.record.exe < exes_.size() ? exes_[view.record.exe] : unknown;
+  return number < exes_.size() ? exes_[number] : unknown;
 }
 
 std::string Ledger::requested(const View& view, bool follow) {

@@ -25,6 +25,12 @@ class Ledger {
   // The kernel's counts of facts, by key; each counted fact's first occurrence is included.
   void set_count(uint64_t key, uint64_t count);
 
+  // What ran before the recorder, in this cgroup.
+  void join(const std::string& cgroup, int pid);
+
+  // The program with this number; empty: unknown.
+  const std::string& exe(size_t number) const;
+
   bool entry_seen() const { return entry_seen_; }
   uint64_t unresolved() const { return resolver_.unresolved(); }
   uint64_t dropped() const { return dropped_; }  // facts beyond what is kept
@@ -32,7 +38,8 @@ class Ledger {
     return cgroups_;
   }  // paths, the first is the container's
   Traffic& traffic() { return traffic_; }
-  std::optional<uint64_t> shm_bytes() { return resolver_.used_bytes("/dev/shm"); }
+  // Of the tmpfs at a path of the container; nullopt where there is none.
+  std::optional<uint64_t> used_bytes(const std::string& path) { return resolver_.used_bytes(path); }
 
   // Moves the facts out, sorted and numbered "e1"...
   void fill(evidence::Evidence& evidence);

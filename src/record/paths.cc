@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <sys/stat.h>
@@ -138,7 +139,8 @@ std::optional<uint64_t> Resolver::used_bytes(const std::string& path) {
   if (root() < 0) return std::nullopt;
   UniqueFd fd = find(path, true);
   struct statfs status;
-  if (!fd.valid() || fstatfs(fd.get(), &status) != 0) return std::nullopt;
+  if (!fd.valid() || fstatfs(fd.get(), &status) != 0 || status.f_type != TMPFS_MAGIC)
+    return std::nullopt;
   return (status.f_blocks - status.f_bfree) * static_cast<uint64_t>(status.f_bsize);
 }
 

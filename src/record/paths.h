@@ -38,7 +38,7 @@ class Resolver {
   // Owner of the path (not of what it links to), or of its nearest existing parent.
   std::optional<std::pair<uint32_t, uint32_t>> owner(const std::string& path);
 
-  // Bytes in use on the file system at `path`; nullopt without a namespace.
+  // Bytes in use on the tmpfs at `path`; nullopt without one or without a namespace.
   std::optional<uint64_t> used_bytes(const std::string& path);
 
  private:

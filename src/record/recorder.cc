@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/membarrier.h>
 #include <poll.h>
 #include <pthread.h>
@@ -30,6 +31,7 @@
 #include "record/peaks.h"
 #include "record/wire.h"
 #include "sys/cgroup.h"
+#include "sys/running.h"
 // After wire.h, whose types it names.
 #include "record/bpf/recorder.skel.h"
 
@@ -46,10 +48,12 @@ constexpr const char* kLossNames[PARE_LOSSES] = {
 
 struct Calls {
   uint64_t entered = 0, refused = 0;
+  std::map<size_t, uint64_t> by_row;  // by program, as far as programs have rows of their own
 };
 // By number, with bit 32 set for calls through the 32-bit gate.
 using CallCounts = std::map<uint64_t, Calls>;
 constexpr uint64_t kI386 = uint64_t{1} << 32;
+constexpr uint64_t kX32 = uint64_t{1} << 30;  // __X32_SYSCALL_BIT
 
 using Skeleton = std::unique_ptr<recorder_bpf, void (*)(recorder_bpf*)>;
 
@@ -86,11 +90,12 @@ void choose_programs(recorder_bpf& skeleton, const Hooks& hooks) {
 
 class KernelRecorder final : public Recorder {
  public:
-  KernelRecorder(Skeleton skeleton, std::string hook)
-      : skeleton_(std::move(skeleton)), hook_(std::move(hook)) {}
+  KernelRecorder(Skeleton skeleton, std::string hook, std::vector<Area> areas)
+      : skeleton_(std::move(skeleton)), hook_(std::move(hook)), areas_(std::move(areas)) {}
   ~KernelRecorder() override { stop(); }
 
   Status start();
+  Status join(const std::string& cgroup, int pid);
   Status arm(const std::string& cgroup_leaf) override;
   Status mark_ready() override;
   Result<evidence::Evidence> finish() override;
@@ -98,6 +103,7 @@ class KernelRecorder final : public Recorder {
  private:
   static int take(void* self, void* data, size_t size);
   void drain();
+  void sample(bool last);
   void stop();
   void watch_cgroup();
   CallCounts read_calls() const;
@@ -113,6 +119,7 @@ class KernelRecorder final : public Recorder {
   // These belong to thread_ until stop().
   Ledger ledger_;
   PeakSampler peaks_;
+  AreaSampler areas_;
   size_t watched_ = 0;  // cgroups
   std::vector<std::unique_ptr<bpf_link, int (*)(bpf_link*)>> ingress_;
   uint64_t malformed_ = 0, unattached_ = 0;
@@ -134,6 +141,32 @@ Status KernelRecorder::start() {
   wake_.reset(eventfd(0, EFD_CLOEXEC));
   if (!ring_ || !wake_.valid()) return fail_errno("cannot open the recorder's ring", errno);
   thread_ = std::thread([this] { drain(); });
+  return {};
+}
+
+// Before the programs are attached.
+Status KernelRecorder::join(const std::string& cgroup, int pid) {
+  PARE_TRY(std::vector<uint64_t> ids, sys::cgroup_ids(cgroup));
+  struct stat users;
+  timespec now = {};
+  if (stat(fmt::format("/proc/{}/ns/user", pid).c_str(), &users) != 0 ||
+      clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+    return fail(ErrorKind::kUsage, fmt::format("process {} has ended: name one that runs", pid));
+  const uint8_t one = 1;
+  for (size_t i = 1; i < ids.size(); ++i)
+    if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.member_ids), &ids[i], &one, BPF_ANY) != 0)
+      return fail_errno("cannot watch so many cgroups below " + cgroup, errno);
+  auto* globals = skeleton_->bss;
+  // The cgroup's address is not known before one of its tasks is met; until then it counts as a
+  // further one, which are looked up by their ids.
+  globals->members = static_cast<uint32_t>(ids.size());
+  globals->scope_id = ids[0];
+  globals->entry_seen = 1;
+  globals->joined_ns =
+      static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  globals->joined_user_ns = static_cast<uint32_t>(users.st_ino);
+  ledger_.join(cgroup, pid);
+  watch_cgroup();
   return {};
 }
 
@@ -170,8 +203,13 @@ void KernelRecorder::drain() {
     const auto now = std::chrono::steady_clock::now();
     if (now < next_sample) continue;
     next_sample = now + std::chrono::milliseconds(kSampleMs);
-    peaks_.sample(ledger_.shm_bytes());
+    sample(false);
   }
+}
+
+void KernelRecorder::sample(bool last) {
+  peaks_.sample(ledger_.used_bytes("/dev/shm"));
+  areas_.sample([this](const std::string& path) { return ledger_.used_bytes(path); }, last);
 }
 
 // Detaches, waits for programs that are still running, takes what they left.
@@ -184,7 +222,7 @@ void KernelRecorder::stop() {
   thread_.join();
   ring_buffer__consume(ring_.get());
   ingress_.clear();
-  peaks_.sample(ledger_.shm_bytes());
+  sample(true);
 }
 
 Status KernelRecorder::arm(const std::string& cgroup_leaf) {
@@ -211,14 +249,18 @@ CallCounts KernelRecorder::read_calls() const {
   const int fd = bpf_map__fd(skeleton_->maps.counts);
   for (uint32_t row = 0; row < PARE_EXES * PARE_SHARDS; ++row) {
     if (bpf_map_lookup_elem(fd, &row, counts->data()) != 0) continue;
-    for (size_t nr = 0; nr < counts->size(); ++nr)
-      if ((*counts)[nr] != 0) calls[nr].entered += (*counts)[nr];
+    for (size_t nr = 0; nr < counts->size(); ++nr) {
+      if ((*counts)[nr] == 0) continue;
+      calls[nr].entered += (*counts)[nr];
+      calls[nr].by_row[row / PARE_SHARDS] += (*counts)[nr];
+    }
   }
   for_each_entry(skeleton_->maps.foreign, [&](uint64_t key, uint64_t n) {
     calls[(key & UINT32_MAX) | (key >> 32 == 32 ? kI386 : 0)].entered += n;
   });
-  for_each_entry(skeleton_->maps.refusals,
-                 [&](uint64_t key, uint64_t n) { calls[key & UINT32_MAX].refused += n; });
+  for_each_entry(skeleton_->maps.refusals, [&](uint64_t key, uint64_t n) {
+    calls[(key & UINT32_MAX) | ((key & PARE_I386) != 0 ? kI386 : 0)].refused += n;
+  });
   return calls;
 }
 
@@ -226,6 +268,7 @@ void KernelRecorder::fill_syscalls(evidence::Evidence& evidence) const {
   for (const auto& [key, calls] : read_calls()) {
     evidence::SyscallFact fact;
     fact.name = call_name(static_cast<uint32_t>(key), (key & kI386) != 0);
+    fact.abi = (key & kI386) != 0 ? "i386" : (key & kX32) != 0 && key <= INT32_MAX ? "x32" : "";
     fact.count = calls.entered;
     fact.refused = calls.refused;
     auto pull = pull_.find(key);
@@ -233,6 +276,12 @@ void KernelRecorder::fill_syscalls(evidence::Evidence& evidence) const {
     const bool in_pull = before.entered + before.refused > 0;
     fact.phase = in_pull ? evidence::Phase::kPull : evidence::Phase::kServe;
     fact.serve = calls.entered + calls.refused > before.entered + before.refused;
+    std::map<std::string, uint64_t> programs;
+    for (const auto& [row, count] : calls.by_row) {
+      const bool shared = row + 1 == PARE_EXES;
+      programs[shared ? "" : ledger_.exe(row)] += count;
+    }
+    for (const auto& [exe, count] : programs) fact.exes.push_back({exe, count});
     evidence.syscalls.push_back(std::move(fact));
   }
   for (int nr = 0; nr < PARE_SYSCALLS; ++nr)
@@ -284,6 +333,7 @@ Result<evidence::Evidence> KernelRecorder::finish() {
   evidence.capability_hook = hook_;
   evidence.ready = ready_;
   evidence.peaks = peaks_.peaks();
+  evidence.areas = areas_.facts();
   fill_syscalls(evidence);
   read_traffic();
   ledger_.fill(evidence);
@@ -298,6 +348,11 @@ Result<Skeleton> load(const Options& options, const Hooks& hooks) {
   choose_programs(*skeleton, hooks);
   if (int error = bpf_map__set_max_entries(skeleton->maps.ring, options.ring_bytes); error != 0)
     return fail_errno("the ring must be a power of two of bytes, at least a page", -error);
+  auto& maps = skeleton->maps;
+  if (options.map_entries != 0)
+    for (bpf_map* map : {maps.seen, maps.exes, maps.flows, maps.listeners, maps.refusals,
+                         maps.foreign, maps.connecting, maps.member_ids})
+      bpf_map__set_max_entries(map, options.map_entries);
   fill_shapes(skeleton->rodata->shapes);
   for (int nr = 0; nr < PARE_SYSCALLS; ++nr) {
     const pare_shape& shape = skeleton->rodata->shapes[nr];
@@ -321,12 +376,24 @@ Result<Skeleton> load(const Options& options, const Hooks& hooks) {
 
 }  // namespace
 
-Result<std::unique_ptr<Recorder>> Recorder::open(const Options& options) {
+static Result<std::unique_ptr<KernelRecorder>> make(const Options& options) {
   if (geteuid() != 0)
     return fail(ErrorKind::kHost, "recording needs root: run pare with sudo, or use --no-record");
   if (!hooks()) return tl::unexpected(hooks().error());
   PARE_TRY(Skeleton skeleton, load(options, *hooks()));
-  auto recorder = std::make_unique<KernelRecorder>(std::move(skeleton), hooks()->capability);
+  return std::make_unique<KernelRecorder>(std::move(skeleton), hooks()->capability, options.areas);
+}
+
+Result<std::unique_ptr<Recorder>> Recorder::open(const Options& options) {
+  PARE_TRY(auto recorder, make(options));
+  PARE_CHECK_OK(recorder->start());
+  return std::unique_ptr<Recorder>(std::move(recorder));
+}
+
+Result<std::unique_ptr<Recorder>> Recorder::join(const Options& options, const std::string& cgroup,
+                                                 int pid) {
+  PARE_TRY(auto recorder, make(options));
+  PARE_CHECK_OK(recorder->join(cgroup, pid));
   PARE_CHECK_OK(recorder->start());
   return std::unique_ptr<Recorder>(std::move(recorder));
 }

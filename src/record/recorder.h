@@ -4,15 +4,19 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "evidence/evidence.h"
+#include "record/areas.h"
 
 namespace pare::record {
 
 struct Options {
   bool seccomp_refusals = false;   // compare exits with entries, which shows refused calls
   uint32_t ring_bytes = 4u << 20;  // a power of two, at least a page; what does not fit is counted
+  uint32_t map_entries = 0;        // of each table in the kernel; 0: enough (else: for tests)
+  std::vector<Area> areas;         // whose peak bytes are wanted, sampled five times a second
 };
 
 // What the host lets a recorder do; one clear sentence each. Used by `pare doctor`.
@@ -31,6 +35,13 @@ class Recorder {
 
   // Loads and attaches; kHost naming what the kernel refused (no BTF, EPERM, ...).
   static Result<std::unique_ptr<Recorder>> open(const Options& options);
+
+  // The same for what runs already: scope is the v2 cgroup at `cgroup` ("/docker/ID") and every one
+  // below it; `pid`: one of its processes, whose namespaces paths and addresses are seen in.
+  // Processes that are in it now are its own; those that join it later (docker exec) are not. Not
+  // to be armed. Its evidence has coverage kAttached. kUsage when the cgroup is gone.
+  static Result<std::unique_ptr<Recorder>> join(const Options& options, const std::string& cgroup,
+                                                int pid);
 
   // Scope: the cgroup whose directory is named `cgroup_leaf`, or LEAF.scope or PREFIX-LEAF.scope
   // as systemd spells it, matched in the kernel when it is made; and every cgroup below it. Call

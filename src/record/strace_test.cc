@@ -1,126 +1,11 @@
 // The recorder against strace, on the same run: every call from the entry point's execve on.
-#include <fstream>
-#include <map>
-#include <set>
-
-#include "base/text.h"
-#include "record/recorder.h"
-#include "record/testing_facts.h"
+#include "record/testing_strace.h"
 
 namespace pare::record {
 namespace {
 
 using testing::Bundle;
-using testing::Container;
-using ::testing::PrintToString;
-using Calls = std::map<std::string, uint64_t>;
-
-// One line of `strace -f --decode-pids=pidns -o`: "PID  call(...) = 20 /* 6130 in strace's PID NS
-// */".
-struct Line {
-  std::string pid, rest;
-};
-
-std::vector<Line> read_trace(const std::string& file) {
-  std::vector<Line> lines;
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    const size_t blank = line.find(' ');
-    const size_t rest = line.find_first_not_of(' ', blank);
-    if (rest != std::string::npos) lines.push_back({line.substr(0, blank), line.substr(rest)});
-  }
-  return lines;
-}
-
-// The process or thread that this line says was made; empty: none.
-std::string made_by(const std::string& rest) {
-  static const std::string kForeign = " in strace's PID NS */";
-  for (const char* call : {"clone(", "clone3(", "fork(", "vfork(", "<... clone resumed>",
-                           "<... clone3 resumed>", "<... fork resumed>", "<... vfork resumed>"}) {
-    if (!base::starts_with(rest, call) || !base::ends_with(rest, kForeign)) continue;
-    const std::string head = rest.substr(0, rest.size() - kForeign.size());
-    return head.substr(head.rfind(' ') + 1);
-  }
-  return "";
-}
-
-// What the tree of the process that executed /program called, from that execve on.
-Calls calls_in_strace(const std::string& file) {
-  const std::vector<Line> lines = read_trace(file);
-  std::set<std::string> tree;
-  size_t first = lines.size();
-  for (size_t i = 0; i < lines.size(); ++i) {
-    if (first == lines.size() && base::starts_with(lines[i].rest, "execve(\"/program\"")) {
-      first = i;
-      tree.insert(lines[i].pid);
-    }
-    if (tree.count(lines[i].pid) > 0) tree.insert(made_by(lines[i].rest));
-  }
-  Calls calls;
-  for (size_t i = first; i < lines.size(); ++i) {
-    const size_t name = lines[i].rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_");
-    if (tree.count(lines[i].pid) > 0 && name > 0 && lines[i].rest[name] == '(')
-      ++calls[lines[i].rest.substr(0, name)];
-  }
-  return calls;
-}
-
-class StraceTest : public testing::KernelTest {
- protected:
-  // Runs `body` (with the host's /usr at hand) under both, and compares.
-  void compare(const std::string& body, const Bundle& with = {}, const Options& options = {}) {
-    Container container(body);
-    Bundle bundle = with;
-    for (const char* dir : {"bin", "sbin", "lib", "lib64"})
-      std::filesystem::create_symlink(std::string("usr/") + dir, container.rootfs() + "/" + dir);
-    bundle.mounts.push_back({{"destination", "/usr"},
-                             {"type", "bind"},
-                             {"source", "/usr"},
-                             {"options", {"rbind", "ro"}}});
-    auto recorder = testing::recorder_for(container, options);
-    ASSERT_TRUE(recorder);
-    const std::string trace = container.path("trace");
-    auto done = container.run(bundle, {"strace", "-f", "--decode-pids=pidns", "-o", trace});
-    EXPECT_EQ(done.code, 0) << done.out << done.err;
-    auto evidence = recorder->finish();
-    ASSERT_TRUE(evidence);
-    EXPECT_EQ(evidence->coverage, evidence::Coverage::kEntry);
-    EXPECT_EQ(evidence->loss.events, 0U) << PrintToString(evidence->loss.maps);
-    Calls seen;
-    for (const auto& fact : evidence->syscalls) seen[fact.name] = fact.count + fact.refused;
-    const Calls traced = calls_in_strace(trace);
-    EXPECT_GT(traced.size(), 1U);
-    EXPECT_EQ(names(seen), names(traced));
-    if (exact_) {
-      EXPECT_EQ(seen, traced);
-    }
-  }
-  // Runs `command` by the container's shell.
-  void compare_shell(const std::string& command) {
-    compare("execl(\"/usr/bin/sh\", \"sh\", \"-c\", " + quoted(command) +
-            ", (char*)0);\nreturn 9;");
-  }
-
-  static std::set<std::string> names(const Calls& calls) {
-    std::set<std::string> set;
-    for (const auto& [name, count] : calls) set.insert(name);
-    return set;
-  }
-  static std::string quoted(const std::string& text) {
-    std::string c = "\"";
-    for (char ch : text) {
-      if (ch == '"' || ch == '\\') c += '\\';
-      if (ch == '\n')
-        c += "\\n";
-      else
-        c += ch;
-    }
-    return c + "\"";
-  }
-
-  // Counts too; not where a thread may be killed between strace's stop and the call itself.
-  bool exact_ = true;
-};
+using testing::StraceTest;
 
 TEST_F(StraceTest, AProgramThatOnlyExits) {
   compare("");
@@ -167,9 +52,11 @@ TEST_F(StraceTest, SixtyFourThreads) {
   )c");
 }
 
-TEST_F(StraceTest, ThreeHundredShortLivedChildren) {
-  compare(R"(
-    for (int i = 0; i < 300; i++) {
+// 5,000 where runs are repeated: strace spends milliseconds on each.
+TEST_F(StraceTest, ManyShortLivedChildren) {
+  const char* children = std::getenv("PARE_STRACE_RUNS") != nullptr ? "5000" : "500";
+  compare(std::string("const int children = ") + children + R"(;
+    for (int i = 0; i < children; i++) {
       if (fork() == 0) { getppid(); _exit(0); }
       if (i % 32 == 0) while (waitpid(-1, 0, WNOHANG) > 0) {}
     }

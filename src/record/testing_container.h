@@ -25,7 +25,7 @@ namespace pare::record::testing {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds kLimit{60};
+constexpr std::chrono::seconds kLimit{240};
 
 // A directory that goes with its owner.
 class Scratch {

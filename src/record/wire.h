@@ -17,9 +17,11 @@ static inline __u64 pare_mix(__u64 h, __u64 word) {
   return h ^ (h >> 29);
 }
 
+#define PARE_I386 (1ULL << 63)  // in keys of refused calls: through the 32-bit gate
+
 enum {
   PARE_SYSCALLS = 512,  // x86_64 numbers below this one are counted in rows
-  PARE_EXES = 32,   // programs with a row of their own; the last one is shared by all later ones
+  PARE_EXES = 64,   // programs with a row of their own; the last one is shared by all later ones
   PARE_SHARDS = 8,  // rows a program has, so that CPUs rarely share a cache line
   PARE_REQUEST_MAX = 4096,  // PATH_MAX
   PARE_TEXT_MAX = 8192,

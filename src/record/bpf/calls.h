@@ -250,7 +250,10 @@ static __always_inline bool prepares_root(struct task_state* state, __u32 nr) {
 __attribute__((noinline)) int enter_slowly(__u64 number) {
   struct task_struct* task = bpf_get_current_task_btf();
   struct task_state* state = state_of(task);
-  if (!state) state = mark_outsider(task);
+  if (!state) {
+    meet_current();
+    state = state_of(task);
+  }
   if (!state) return 0;
   __u32 nr = number;
   bool i386 = task->thread_info.status & TS_COMPAT;
@@ -263,7 +266,10 @@ __attribute__((noinline)) int enter_slowly(__u64 number) {
     }
   }
   state->call = nr + 1;
-  if (state->kind == INSIDER)
+  if (state->kind != INSIDER) return 0;
+  if (!i386 && nr < PARE_SYSCALLS)
+    count_call(state, nr);  // the first call of a task that was there before
+  else
     count(&foreign, (__u64)(i386 ? 32 : 64) << 32 | nr, PARE_LOSS_FOREIGN);
   return 0;
 }
@@ -290,7 +296,10 @@ static __always_inline bool was_refused(struct task_struct* task, __u64 number, 
   bool entered = state->call != 0;
   state->call = 0;
   if (!entered && (__s64)number >= 0)
-    count(&refusals, (number & 0xffffffff) | (__u64)(__u32)-ret << 32, PARE_LOSS_REFUSALS);
+    count(&refusals,
+          (number & 0xffffffff) | (__u64)(__u32)-ret << 32 |
+              (task->thread_info.status & TS_COMPAT ? PARE_I386 : 0),
+          PARE_LOSS_REFUSALS);
   return !entered;
 }
 

@@ -100,7 +100,9 @@ struct nsproxy {
 typedef struct {
   kuid_val val;
 } kuid_t;
-struct user_namespace;
+struct user_namespace {
+  struct ns_common ns;
+} CORE;
 struct cred {
   kuid_t euid;
   kuid_t fsuid;
@@ -130,6 +132,7 @@ struct task_struct {
   struct files_struct* files;
   struct nsproxy* nsproxy;
   struct mm_struct* mm;
+  __u64 start_time;  // CLOCK_MONOTONIC
   struct seccomp seccomp;
 } CORE;
 

@@ -15,7 +15,7 @@ char LICENSE[] SEC("license") = "GPL";
 // ---- constants that user space sets before the programs are loaded
 const volatile struct pare_shape shapes[PARE_SYSCALLS];
 const volatile __u8 exits[PARE_SYSCALLS];  // 1: the call's exit is looked at
-const volatile __u8 see_refusals = 0;  // compare exits with entries
+const volatile __u8 see_refusals = 0;      // compare exits with entries
 const volatile __u32 host_mnt_ns = 0;      // inode of the recorder's own mount namespace
 
 // ---- scope
@@ -25,8 +25,10 @@ volatile __u32 members = 0;       // further cgroups in `member_ids`
 volatile __u32 leaf_length = 0;   // of the directory name that is waited for; 0: not armed
 volatile __u64 leaf_digest = 0;
 volatile __u32 entry_seen = 0;
-volatile __u64 entry_user_ns = 0;  // address of the entry point's user namespace
-volatile __u32 serving = 0;        // after readiness
+volatile __u64 entry_user_ns = 0;   // address of the entry point's user namespace
+volatile __u32 serving = 0;         // after readiness
+volatile __u64 joined_ns = 0;       // what already ran is recorded since then; 0: from its start
+volatile __u32 joined_user_ns = 0;  // inode of its user namespace
 
 // ---- what was learned without a record
 __u8 runtime_calls[PARE_SYSCALLS];  // by outsiders under the filter that they loaded
@@ -78,7 +80,7 @@ struct {
 } foreign SEC(".maps");
 
 struct {
-  __uint(type, BPF_MAP_TYPE_HASH);  // errno << 32 | number
+  __uint(type, BPF_MAP_TYPE_HASH);  // PARE_I386 | errno << 32 | number
   __uint(max_entries, 1024);
   __type(key, __u64);
   __type(value, __u64);

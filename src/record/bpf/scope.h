@@ -78,10 +78,51 @@ static __always_inline bool is_insider(struct task_state* state) {
   return state && state->kind == INSIDER;
 }
 
+static __always_inline bool is_engine_init_file(const char* name) {
+  return SAME(name, "docker-init\0") || SAME(name, "podman-init\0") || SAME(name, "catatonit\0");
+}
+
+// A task of the container that has no state yet. Where a running container was joined, those that
+// were there before are its own, as far as can be known; later ones came from outside.
+static __always_inline struct task_state* meet(struct task_struct* task) {
+  if (!joined_ns || task->start_time >= joined_ns) return mark_outsider(task);
+  struct task_state known = {.kind = INSIDER};
+  return make_state(task, &known);
+}
+
+static __always_inline __u32 exe_number(struct scratch* s);
+static __always_inline __u32 row_of(__u32 exe);
+
+// meet() for the current task, whose program can be named.
+__attribute__((noinline)) int meet_current(void) {
+  struct task_struct* task = bpf_get_current_task_btf();
+  struct task_state* state = meet(task);
+  if (!is_insider(state)) return 0;
+  struct cgroup* cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+  // Its address was not known, so it was counted as a further cgroup until now.
+  if (BPF_CORE_READ(cgroup, kn, id) == scope_id &&
+      __sync_val_compare_and_swap(&scope_cgroup, 0, (__u64)cgroup) == 0)
+    __sync_fetch_and_add(&members, -1);
+  struct user_namespace* users = BPF_CORE_READ(task, real_cred, user_ns);
+  if (BPF_CORE_READ(users, ns.inum) == joined_user_ns) entry_user_ns = (__u64)users;
+  struct scratch* s = take_scratch(state, PARE_EXE);
+  if (!s) return 0;
+  struct file* file = BPF_CORE_READ(task, mm, exe_file);
+  add_path(&file->f_path);
+  if (is_engine_init_file(s->text)) {
+    state->kind = INIT;
+  } else {
+    state->exe = exe_number(s);
+    state->row = row_of(state->exe);
+  }
+  s->busy = 0;
+  return 0;
+}
+
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(on_cgroup_mkdir, struct cgroup* cgroup, const char* path) {
   if (BPF_CORE_READ(cgroup, root, hierarchy_id) != 0) return 0;  // v1 hierarchies of a hybrid host
-  if (!leaf_length) return 0;
+  if (!leaf_length && !joined_ns) return 0;
   __u64 id = BPF_CORE_READ(cgroup, kn, id);
   if (scope_id && id_in_scope(BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id))) {
     __u8 one = 1;
@@ -89,7 +130,7 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup* cgroup, const char* path) {
       lose(PARE_LOSS_CGROUPS);
     else
       __sync_fetch_and_add(&members, 1);
-  } else if (leaf_matches((__u64)BPF_CORE_READ(cgroup, kn, name))) {
+  } else if (leaf_length && leaf_matches((__u64)BPF_CORE_READ(cgroup, kn, name))) {
     // The container, or the container started again, whose first process is an entry point too.
     entry_seen = 0;
     scope_id = id;
@@ -111,7 +152,7 @@ int BPF_PROG(on_cgroup_attach, struct cgroup* cgroup, const char* path, struct t
   if (BPF_CORE_READ(cgroup, root, hierarchy_id) != 0 || !id_in_scope(BPF_CORE_READ(cgroup, kn, id)))
     return 0;
   // The container's own tasks may move between its cgroups.
-  if (!state_of(task)) mark_outsider(task);
+  if (!state_of(task)) meet(task);
   return 0;
 }
 
@@ -124,7 +165,10 @@ int BPF_PROG(on_newtask, struct task_struct* task) {
     return 0;
   }
   struct task_state* from = state_of(parent);
-  if (!from) from = mark_outsider(parent);
+  if (!from) {
+    meet_current();
+    from = state_of(parent);
+  }
   if (!from) return 0;
   // With the call in progress: the child's first exit is that of the parent's clone.
   struct task_state copy = *from;
@@ -188,7 +232,10 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct* task, int old_pid, struct linux_binprm* program) {
   if (!in_scope_seldom(task)) return 0;
   struct task_state* state = state_of(task);
-  if (!state) state = mark_outsider(task);
+  if (!state) {
+    meet_current();
+    state = state_of(task);
+  }
   if (!state || state->kind == APART) return 0;
   struct scratch* s = take_scratch(state, PARE_EXEC);
   if (!s) return 0;
@@ -215,7 +262,7 @@ int BPF_PROG(on_exec, struct task_struct* task, int old_pid, struct linux_binprm
     state->kind = INSIDER;
     entry_user_ns = (__u64)BPF_CORE_READ(task, real_cred, user_ns);
   }
-  bool entry = state->exe == 0 && state->row == 0;
+  bool entry = !joined_ns && state->exe == 0 && state->row == 0;
   state->exe = exe_number(s);
   state->row = row_of(state->exe);
   s->record.exe = state->exe;
