@@ -1,10 +1,9 @@
-// pare observe: one run under the recorder, nothing withheld. Evidence only.
+// pare observe: one run under the recorder, nothing withheld, or what runs already. Evidence only.
 #include <fmt/core.h>
-
-#include <csignal>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "cli/observe_running.h"
 #include "cli/target_options.h"
 #include "cli/verbs.h"
 #include "record/recorder.h"
@@ -17,6 +16,7 @@ namespace {
 
 struct ObserveOptions {
   TargetOptions target;
+  RunningOptions running;
   std::string platform = "kubernetes", out;
 };
 
@@ -30,7 +30,23 @@ Status put(const ObserveOptions& options, const evidence::Evidence& evidence) {
   return base::write_file_atomic(options.out + "/evidence.json", text);
 }
 
+// Checks say when the phase `serve` begins; whether they pass is not judged.
+Result<int> observe_attached(const ObserveOptions& options) {
+  if (!options.target.words.empty() || !options.target.rootfs.empty()) {
+    return fail(ErrorKind::kUsage,
+                "--container and --pid name what runs already: give no target to run besides");
+  }
+  PARE_TRY(evidence::Evidence evidence,
+           observe_running(options.running, options.target.checks, options.target.ready_within));
+  PARE_CHECK_OK(put(options, evidence));
+  return evidence.loss.any() ? 1 : 0;
+}
+
 Result<int> observe(const ObserveOptions& options) {
+  if (options.running.given()) return observe_attached(options);
+  if (!options.running.during.empty()) {
+    return fail(ErrorKind::kUsage, "--during goes with --container or --pid");
+  }
   PARE_TRY(privilege::Platform platform, privilege::find_platform(options.platform));
   PARE_TRY(target::Target written, make_target(options.target));
   trial::Start start;
@@ -62,6 +78,7 @@ Result<int> observe(const ObserveOptions& options) {
   start.options.netns = options.target.netns;
   start.options.host_network = options.target.network == "open" && options.target.netns.empty();
   start.options.open_network = start.policy.egress_any;
+  start.layers = mounted.layers();
   start.volume_path = [&](const std::string& path) { return mounted.host_path(path); };
   PARE_TRY(trial::StartResult result, trial::run_once(start));
   PARE_CHECK_OK(put(options, *result.evidence));
@@ -78,6 +95,11 @@ Result<int> observe(const ObserveOptions& options) {
 Action set_up_observe(CLI::App& app) {
   auto options = std::make_shared<ObserveOptions>();
   add_target_options(app, options->target);
+  app.add_option("--container", options->running.container,
+                 "what runs already: a container's id, or the beginning of it");
+  app.add_option("--pid", options->running.pid, "what runs already: the cgroup of this process");
+  app.add_option("--during", options->running.during,
+                 "end after this time (default: until Ctrl-C, or its end)");
   app.add_option("--for", options->platform, "platform whose defaults are modelled (kubernetes)");
   app.add_option("-o,--out", options->out, "directory for evidence.json (default: stdout)");
   return [options] { return observe(*options); };

@@ -22,6 +22,7 @@ const std::vector<Verb>& verb_table() {
       {"explain", "what a rule of audit means", set_up_explain},
       {"report", "a proof for people: HTML or Markdown", set_up_report},
       {"diff", "what changed from one proof to the next", set_up_diff},
+      {"merge", "evidence of replicas as one, and who showed what", set_up_merge},
       {"doctor", "say what this host can and cannot do", set_up_doctor},
       {"clean", "remove whatever a killed pare left behind", set_up_clean},
   };

@@ -272,6 +272,17 @@ TEST(Zoo, LossLeavesTheCallsUnproven) {
   EXPECT_THAT(c.proof.not_minimal_because, HasSubstr("lost"));
 }
 
+TEST(Zoo, EvidenceOfWhatRanAlreadySupportsNoProof) {
+  Case c;
+  c.run([](World& world) {
+    world.evidence.coverage = evidence::Coverage::kAttached;
+    return serves(world);
+  });
+  EXPECT_EQ(c.kind("syscall/any"), "unproven");
+  EXPECT_FALSE(c.proof.minimal);
+  EXPECT_THAT(c.proof.not_minimal_because, HasSubstr("joined after the start"));
+}
+
 TEST(Zoo, WhatTheBaselineLostIsRecordedAgain) {
   Case c;
   FakeRunner runner(c.question, serves);

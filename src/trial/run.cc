@@ -1,10 +1,9 @@
 #include "trial/run.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 
 #include "base/file.h"
@@ -82,6 +81,10 @@ class Session {
       record::Options recording;
       recording.seccomp_refusals =
           start_.policy.seccomp.has_value() || start_.policy.seccomp_default;
+      recording.areas = areas();
+      // A recorder that loses, for tests of what a proof makes of it.
+      if (const char* entries = std::getenv("PARE_TEST_MAP_ENTRIES"))
+        recording.map_entries = static_cast<uint32_t>(base::parse_u64(entries).value_or(0));
       PARE_TRY(recorder_, record::Recorder::open(recording));
       PARE_CHECK_OK(recorder_->arm(container_->cgroup_leaf()));
     }
@@ -197,7 +200,6 @@ class Session {
 
   // A clean stop is an implied check: judged relative to the baseline.
   Status stop() {
-    if (alive()) measure_areas();
     if (recorder_) identify_listeners();
     if (!alive()) return {};
     auto asked = Clock::now();
@@ -219,13 +221,14 @@ class Session {
     return {};
   }
 
-  void measure_areas() {
-    std::string root = "/proc/" + std::to_string(container_->pid()) + "/root";
-    for (const privilege::Writable& writable : start_.policy.writable) {
-      struct statvfs fs {};
-      if (statvfs((root + writable.path).c_str(), &fs) != 0) continue;
-      areas_.push_back({writable.path, (fs.f_blocks - fs.f_bfree) * fs.f_frsize});
-    }
+  // Each tmpfs, each volume's layer, and the root file system's where it is writable.
+  std::vector<record::Area> areas() const {
+    std::vector<record::Area> areas = start_.layers;
+    for (const privilege::Writable& writable : start_.policy.writable)
+      areas.push_back({writable.path, ""});
+    const std::string upper = container_->upper_dir();
+    if (!upper.empty() && start_.policy.rootfs_writable) areas.push_back({"/", upper});
+    return areas;
   }
 
   void identify_listeners() {
@@ -246,7 +249,6 @@ class Session {
 
   Status collect_evidence() {
     PARE_TRY(evidence::Evidence evidence, recorder_->finish());
-    evidence.areas = areas_;
     annotate_owners(evidence, *start_.engine, *start_.target, start_.volume_path);
     annotate_listeners(evidence, identities_);
     annotate_log(evidence, start_.options.log_path, since(began_));
@@ -260,7 +262,6 @@ class Session {
   std::unique_ptr<engine::Container> container_;
   std::unique_ptr<record::Recorder> recorder_;
   check::Subject subject_;
-  std::vector<evidence::AreaFact> areas_;
   std::vector<evidence::ListenerFact> identities_;
   Clock::time_point began_ = Clock::now();
 };

@@ -13,6 +13,7 @@
 #include "evidence/evidence.h"
 #include "privilege/platforms.h"
 #include "prove/runner.h"
+#include "record/areas.h"
 #include "target/target.h"
 
 namespace pare::trial {
@@ -31,6 +32,7 @@ struct Start {
   check::Patience patience;    // until readiness; observe: `limit` until the exit
   std::chrono::milliseconds stop_limit{10'000};                // SIGTERM to exit; 0: kill at once
   std::function<std::string(const std::string&)> volume_path;  // container path -> host path
+  std::vector<record::Area> layers;  // where what is written to the volumes lies
 };
 
 struct StartResult {

@@ -110,6 +110,7 @@ Result<StartResult> Runner::start(const prove::Request& request, int number,
     for (uint16_t port : check_ports()) start.policy.ports.push_back({port, "tcp", "inference"});
   }
   if (!stops_) start.stop_limit = milliseconds(0);
+  start.layers = mounted.layers();
   start.volume_path = [&](const std::string& path) { return mounted.host_path(path); };
   return run_once(start);
 }

@@ -84,6 +84,7 @@ Result<Volumes::Mounted> Volumes::mount(const std::string& label, bool cold) con
     PARE_TRY(sys::Mount overlay,
              sys::Mount::overlay({lower, here + "/upper", here + "/work"}, here + "/merged"));
     mounted.overlays_.push_back(std::move(overlay));
+    if (entry.writable) mounted.layers_.push_back({entry.path, here + "/upper"});
     std::string merged = here + "/merged";
     mounted.mounts_.push_back(
         {entry.file.empty() ? merged : merged + "/" + entry.file, entry.path});
@@ -109,6 +110,7 @@ Volumes::Mounted& Volumes::Mounted::operator=(Mounted&& other) noexcept {
   discard();
   overlays_ = std::move(other.overlays_);
   mounts_ = std::move(other.mounts_);
+  layers_ = std::move(other.layers_);
   directory_ = std::move(other.directory_);
   other.directory_.clear();
   return *this;

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "record/areas.h"
 #include "sys/mounts.h"
 #include "target/target.h"
 
@@ -30,6 +31,8 @@ class Volumes {
     const std::vector<engine::VolumeMount>& mounts() const { return mounts_; }
     // The host path behind a path of the container; empty when no volume holds it.
     std::string host_path(const std::string& container_path) const;
+    // What this trial has written to each writable volume.
+    const std::vector<record::Area>& layers() const { return layers_; }
 
    private:
     friend class Volumes;
@@ -37,6 +40,7 @@ class Volumes {
 
     std::vector<sys::Mount> overlays_;
     std::vector<engine::VolumeMount> mounts_;
+    std::vector<record::Area> layers_;
     std::string directory_;
   };
 
