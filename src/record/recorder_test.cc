@@ -94,6 +94,48 @@ TEST_F(RecorderTest, TwoContainersAtOnceShareNothing) {
   EXPECT_EQ(call_names(*b).count("openat"), 0U);
 }
 
+TEST_F(RecorderTest, ANoisyNeighbourChangesNotOneCount) {
+  const std::string quiet = R"(
+    mkdir("/scratch/quiet", 0700);
+    for (int i = 0; i < 50; i++) { usleep(10000); getppid(); }
+  )";
+  auto facts = [](const evidence::Evidence& evidence) {
+    evidence::Evidence plain;
+    plain.syscalls = evidence.syscalls;
+    plain.arguments = evidence.arguments;
+    plain.capabilities = evidence.capabilities;
+    plain.files = evidence.files;
+    plain.egress = evidence.egress;
+    plain.execs = evidence.execs;
+    plain.dns = evidence.dns;
+    plain.listeners = evidence.listeners;
+    return evidence::to_json(plain).dump(1);
+  };
+  Container alone(quiet), beside(quiet);
+  Container noisy(R"c(
+    close(open("/tmp/ready", O_CREAT | O_WRONLY, 0600));
+    for (int i = 0;; i++) {
+      char name[64];
+      snprintf(name, sizeof name, "/scratch/noise-%d", i % 999);
+      close(open(name, O_CREAT | O_RDWR, 0600));
+      chmod(name, 0640);
+      unlink(name);
+      close(socket(AF_INET, SOCK_RAW, 1));
+      if (i % 8 == 0) {
+        if (fork() == 0) { execl("/nowhere", "nowhere", (char*)0); _exit(0); }
+        wait(0);
+      }
+    }
+  )c");
+  Bundle bundle;
+  bundle.capabilities = {"CAP_NET_RAW"};
+  const std::string expected = facts(record_run(alone));
+  noisy.start(bundle);
+  noisy.wait_for("/tmp/ready");
+  EXPECT_EQ(facts(record_run(beside)), expected);
+  noisy.stop();
+}
+
 TEST_F(RecorderTest, WhatIsExecutedFromOutsideIsNotTheServers) {
   Container container(R"(
     if (argc > 1) {
@@ -264,16 +306,55 @@ TEST_F(RecorderTest, ArgumentsThatAProfileCanFilterAreFacts) {
   EXPECT_TRUE(capability_names(evidence, true).count("SETUID"));
 }
 
-TEST_F(RecorderTest, CallsThroughTheThirtyTwoBitGateCarryItsName) {
+TEST_F(RecorderTest, CallsThroughForeignGatesCarryTheirName) {
   Container container(R"(
     long r;
-    asm volatile("int $0x80" : "=a"(r) : "a"(20) : "memory", "r8", "r9", "r10", "r11");
+    for (int i = 0; i < 3; i++)
+      asm volatile("int $0x80" : "=a"(r) : "a"(20) : "memory", "r8", "r9", "r10", "r11");
+    asm volatile("int $0x80" : "=a"(r) : "a"(39), "b"(0), "c"(0)  // mkdir
+                 : "memory", "r8", "r9", "r10", "r11");
+    syscall(0x40000000 + SYS_getpid);
     syscall(600);
   )");
-  auto names = call_names(record_run(container));
-  EXPECT_TRUE(names.count("i386:getpid")) << PrintToString(names);
-  EXPECT_TRUE(names.count("x86_64:600")) << PrintToString(names);
-  EXPECT_FALSE(names.count("writev"));  // number 20 of x86_64
+  Bundle bundle;
+  bundle.seccomp = {{"defaultAction", "SCMP_ACT_ALLOW"},
+                    {"architectures", {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"}},
+                    {"syscalls", {{{"names", {"mkdir"}}, {"action", "SCMP_ACT_ERRNO"}}}}};
+  Options options;
+  options.seccomp_refusals = true;
+  auto evidence = record_run(container, bundle, options);
+  std::map<std::string, evidence::SyscallFact> calls;
+  for (const auto& fact : evidence.syscalls) calls[fact.name] = fact;
+  EXPECT_EQ(calls["i386:getpid"].abi, "i386");
+  EXPECT_EQ(calls["i386:getpid"].count, 3U);
+  EXPECT_EQ(calls["i386:mkdir"].abi, "i386");
+  EXPECT_EQ(calls["i386:mkdir"].refused, 1U);
+  EXPECT_EQ(calls["x32:getpid"].abi, "x32") << PrintToString(call_names(evidence));
+  EXPECT_EQ(calls["x86_64:600"].count, 1U);
+  EXPECT_EQ(calls["x86_64:600"].abi, "");
+  EXPECT_FALSE(calls.count("writev"));  // number 20 of x86_64
+}
+
+TEST_F(RecorderTest, EachProgramHasASetOfCallsOfItsOwn) {
+  Container container(R"(
+    if (argc > 1) {
+      for (int i = 0; i < 5; i++) getppid();
+      return 0;
+    }
+    link("/program", "/tmp/other");
+    for (int i = 0; i < 2; i++) getppid();
+    if (fork() == 0) { getuid(); execl("/tmp/other", "other", "x", (char*)0); }
+    wait(0);
+  )");
+  auto evidence = record_run(container);
+  std::map<std::string, std::map<std::string, uint64_t>> calls;
+  for (const auto& fact : evidence.syscalls)
+    for (const auto& exe : fact.exes) calls[fact.name][exe.exe] = exe.count;
+  using Counts = std::map<std::string, uint64_t>;
+  EXPECT_EQ(calls["getppid"], (Counts{{"/program", 2}, {"/tmp/other", 5}}));
+  EXPECT_EQ(calls["getuid"], (Counts{{"/program", 1}}));
+  // A program's own execve is the doing of who executes it; the entry point's is its own.
+  EXPECT_EQ(calls["execve"], (Counts{{"/program", 2}}));
 }
 
 }  // namespace
