@@ -1,5 +1,6 @@
 # One static library a folder of src/. What a folder may link is what the table in ARCHITECTURE.md
 # lets it include; tests/include_rule checks the includes themselves.
+include(static)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(tl-expected REQUIRED)
@@ -13,10 +14,15 @@ pkg_check_modules(FYAML REQUIRED IMPORTED_TARGET libfyaml)
 find_package(CLI11 REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 
+if(PARE_STATIC)
+  pare_complete_archives()
+endif()
+
 include(GoogleTest)
 enable_testing()
 
-# pare_folder(NAME LINK target...): src/NAME/*.cc -> library pare_NAME; src/NAME/*_test.cc -> NAME_test.
+# pare_folder(NAME LINK target...): src/NAME/*.cc -> library pare_NAME; src/NAME/*_test.cc -> NAME_test;
+# src/NAME/*_bench.cc -> a program each.
 function(pare_folder name)
   cmake_parse_arguments(F "" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
@@ -39,6 +45,12 @@ function(pare_folder name)
     gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST
       PROPERTIES LABELS unit TIMEOUT 300)
   endif()
+  file(GLOB benches CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*_bench.cc)
+  foreach(bench ${benches})
+    get_filename_component(stem ${bench} NAME_WE)
+    add_executable(${stem} ${bench})
+    target_link_libraries(${stem} PRIVATE pare_${name})
+  endforeach()
   if(PARE_FUZZ)
     file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*_fuzz.cc)
     foreach(fuzzer ${fuzzers})
@@ -51,7 +63,7 @@ function(pare_folder name)
 endfunction()
 
 set(NOUNS pare_base pare_privilege pare_target pare_evidence pare_verdict)
-pare_folder(base LINK fmt::fmt nlohmann_json::nlohmann_json tl::expected
+pare_folder(base LINK ${PARE_FMT} nlohmann_json::nlohmann_json tl::expected
   OpenSSL::Crypto Threads::Threads)
 pare_folder(sys LINK pare_base)
 pare_folder(privilege LINK pare_base PkgConfig::SECCOMP)
@@ -74,3 +86,7 @@ pare_folder(cli LINK pare_trial pare_confine pare_emit pare_report pare_audit CL
 add_executable(pare ${CMAKE_SOURCE_DIR}/src/cli/main.cc)
 target_link_libraries(pare PRIVATE pare_cli)
 set_target_properties(pare PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+if(PARE_STATIC)
+  target_link_options(pare PRIVATE -static-pie)
+  target_compile_definitions(pare PRIVATE PARE_STATIC)
+endif()

@@ -380,8 +380,10 @@ static Result<std::unique_ptr<KernelRecorder>> make(const Options& options) {
   if (geteuid() != 0)
     return fail(ErrorKind::kHost, "recording needs root: run pare with sudo, or use --no-record");
   if (!hooks()) return tl::unexpected(hooks().error());
-  PARE_TRY(Skeleton skeleton, load(options, *hooks()));
-  return std::make_unique<KernelRecorder>(std::move(skeleton), hooks()->capability, options.areas);
+  Hooks chosen = *hooks();
+  if (!options.capability_hook.empty()) chosen.capability = options.capability_hook;
+  PARE_TRY(Skeleton skeleton, load(options, chosen));
+  return std::make_unique<KernelRecorder>(std::move(skeleton), chosen.capability, options.areas);
 }
 
 Result<std::unique_ptr<Recorder>> Recorder::open(const Options& options) {

@@ -17,6 +17,9 @@ struct Options {
   uint32_t ring_bytes = 4u << 20;  // a power of two, at least a page; what does not fit is counted
   uint32_t map_entries = 0;        // of each table in the kernel; 0: enough (else: for tests)
   std::vector<Area> areas;         // whose peak bytes are wanted, sampled five times a second
+  // How capability checks are seen: "tracepoint", "fexit" or "kprobe"; empty: the first that this
+  // kernel offers.
+  std::string capability_hook;
 };
 
 // What the host lets a recorder do; one clear sentence each. Used by `pare doctor`.

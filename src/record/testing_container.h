@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -15,7 +16,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/file.h"
 #include "base/testing.h"
+#include "base/text.h"
 #include "evidence/evidence.h"
 #include "record/recorder.h"
 #include "sys/process.h"
@@ -47,11 +50,22 @@ class Scratch {
   std::string path_;
 };
 
-// `body` (statements of main) compiled to a static program at `path`.
+// `body` (statements of main) compiled to a static program at `path`. Under $PARE_PROGRAMS what was
+// compiled once is kept, for hosts where that takes long.
 inline void compile(const std::string& path, const std::string& body,
                     const std::vector<std::string>& flags = {}) {
-  std::ofstream(path + ".c") << "int main(int argc, char** argv) {\n(void)argc; (void)argv;\n"
-                             << body << "\nreturn 0;\n}\n";
+  const std::string source =
+      "int main(int argc, char** argv) {\n(void)argc; (void)argv;\n" + body + "\nreturn 0;\n}\n";
+  std::string kept;
+  if (const char* programs = std::getenv("PARE_PROGRAMS")) {
+    auto prelude = base::read_file(std::string(PARE_SOURCE_DIR) + "/src/record/testing_prelude.h");
+    std::string key = prelude.value_or("") + source;
+    for (const std::string& flag : flags) key += flag + '\0';
+    kept = std::string(programs) + "/" + base::sha256_hex(key);
+    std::error_code missing;
+    if (fs::copy_file(kept, path, missing)) return;
+  }
+  std::ofstream(path + ".c") << source;
   sys::Command command{{"cc", "-static", "-O1", "-w", "-D_GNU_SOURCE", "-I",
                         std::string(PARE_SOURCE_DIR) + "/src/record", "-include",
                         "testing_prelude.h", "-o", path, path + ".c"}};
@@ -60,6 +74,8 @@ inline void compile(const std::string& path, const std::string& body,
   ASSERT_TRUE(done) << done.error().message;
   ASSERT_EQ(done->code, 0) << done->err;
   unlink((path + ".c").c_str());
+  std::error_code unkept;
+  if (!kept.empty()) fs::copy_file(path, kept, unkept);
 }
 
 struct Bundle {

@@ -47,16 +47,18 @@ static __always_inline int step(struct scratch* s) {
   }
   struct dentry* parent = BPF_CORE_READ(dentry, d_parent);
   if (parent == dentry) return 0;
-  __u32 length = s->length;
+  const unsigned char* name = BPF_CORE_READ(dentry, d_name.name);
+  __u64 length = s->length;
   long n = -1;
-  if (length < PARE_TEXT_MAX)
-    n = bpf_probe_read_kernel_str(&s->text[length & (PARE_TEXT_MAX - 1)], PARE_NAME_MAX,
-                                  BPF_CORE_READ(dentry, d_name.name));
+  if (length < PARE_TEXT_MAX) {
+    AT_MOST(length, PARE_TEXT_MAX - 1);
+    n = bpf_probe_read_kernel_str(&s->text[length], PARE_NAME_MAX, name);
+  }
   if (n <= 0) {
     s->record.flags |= PARE_SHORT;
     return 0;
   }
-  s->length = length + n;
+  s->length += n;
   s->dentry = (__u64)parent;
   return 1;
 }
@@ -160,8 +162,8 @@ static long digest_turn(__u32 i, void* context) {
 __attribute__((noinline)) int digest(void) {
   struct scratch* s = scratch_of_cpu();
   if (!s) return 0;
-  __u32 end = s->length;
-  if (end > PARE_TEXT_MAX + PARE_NAME_MAX) end = PARE_TEXT_MAX + PARE_NAME_MAX;
+  __u64 end = s->length;
+  AT_MOST(end, PARE_TEXT_MAX + PARE_NAME_MAX);
   __builtin_memset(&s->text[end], 0, PARE_DIGEST_STEP);
   if (HAS_LOOP) {
     bpf_loop(DIGEST_TURNS, digest_turn, 0, 0);
@@ -173,8 +175,8 @@ __attribute__((noinline)) int digest(void) {
 }
 
 static __always_inline long output(struct scratch* s) {
-  __u32 length = s->length;
-  if (length > PARE_TEXT_MAX + PARE_NAME_MAX) length = PARE_TEXT_MAX + PARE_NAME_MAX;
+  __u64 length = s->length;
+  AT_MOST(length, PARE_TEXT_MAX + PARE_NAME_MAX);
   long error = bpf_ringbuf_output(&ring, &s->record, sizeof(s->record) + length, 0);
   if (error) lose(PARE_LOSS_RING);
   return error;
