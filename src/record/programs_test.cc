@@ -90,7 +90,10 @@ TEST_F(ProgramsTest, EveryProgramIsMet) {
     int s = socket(AF_INET, SOCK_STREAM, 0);
     bind(s, (void*)&own, sizeof own);
     listen(s, 5);
+    int receiver = socket(AF_INET, SOCK_DGRAM, 0);
+    bind(receiver, (void*)&own, sizeof own);
     sendto(control, "x", 1, 0, (void*)&own, sizeof own);
+    recv(receiver, &own, 1, 0);
     struct io_uring_params p = {0};
     int ring = syscall(SYS_io_uring_setup, 8, &p);
     char* sq = mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);

@@ -207,6 +207,7 @@ TEST_F(RecorderTest, ReadinessPartsThePhases) {
   Container container(R"(
     getppid();
     mkdir("/data/before", 0700);
+    mkdir("/data/up", 0700);  // the call before has ended when this is there
     while (access("/data/go", F_OK) != 0) usleep(1000);
     getuid(); getppid();
     mkdir("/data/after", 0700);
@@ -215,7 +216,7 @@ TEST_F(RecorderTest, ReadinessPartsThePhases) {
   auto recorder = testing::recorder_for(container);
   ASSERT_TRUE(recorder);
   container.start();
-  container.wait_for("/data/before");
+  container.wait_for("/data/up");
   ASSERT_TRUE(recorder->mark_ready());
   std::ofstream(container.rootfs() + "/data/go") << "go";
   container.wait_for("/data/after");

@@ -6,7 +6,6 @@
 
 #include "record/bpf/scope.h"
 
-#define EPERM 1
 #define EACCES 13
 #define EHOSTUNREACH 113
 #define ENETUNREACH 101

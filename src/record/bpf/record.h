@@ -5,6 +5,8 @@
 #include "record/bpf/maps.h"
 
 #define AT_FDCWD (-100)
+#define EPERM 1
+#define EFAULT 14
 #define IS_ERR_OR_NULL(p) ((unsigned long)(p)-1 >= (unsigned long)-4096)
 
 static __always_inline struct scratch* scratch_of_cpu(void) {
@@ -182,6 +184,14 @@ static __always_inline long output(struct scratch* s) {
   return error;
 }
 
+// The record's path is not the whole one. A path that the kernel itself may not have read (EFAULT;
+// a capability refused first) is nothing lost.
+static __always_inline bool lacks_path(const struct pare_record* r) {
+  if (r->flags & PARE_SHORT) return true;
+  if (!(r->flags & PARE_UNREADABLE)) return false;
+  return r->kind == PARE_CALL && r->ret != -EFAULT && r->ret != -EPERM;
+}
+
 // Gives the record to user space if it is new, and counts it; releases the buffer.
 __attribute__((noinline)) int send_fact(__u64 seed) {
   struct scratch* s = scratch_of_cpu();
@@ -195,6 +205,7 @@ __attribute__((noinline)) int send_fact(__u64 seed) {
   __u64 h = r->key = s->digest;
   __u64 one = 1, *n = bpf_map_lookup_elem(&seen, &h);
   if (!n && bpf_map_update_elem(&seen, &h, &one, BPF_NOEXIST) == 0) {
+    if (lacks_path(r)) lose(PARE_LOSS_READ);
     // A fact that did not reach user space is new again when it is next met.
     if (output(s)) bpf_map_delete_elem(&seen, &h);
     s->busy = 0;
