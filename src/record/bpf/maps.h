@@ -153,7 +153,8 @@ struct {
 } scratches SEC(".maps");
 
 // Bounds a 64-bit variable, right before its use. Comparison and use stay on one register: Linux
-// 6.1's verifier does not know of a register's 32-bit or spilled copy what it knows of the register.
+// 6.1's verifier does not know of a register's 32-bit or spilled copy what it knows of the
+// register.
 #define AT_MOST(variable, most) \
   asm volatile("if %0 <= %[max] goto +1\n%0 = %[max]" : "+r"(variable) : [max] "i"(most))
 
