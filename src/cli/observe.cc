@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/observe_running.h"
+#include "cli/target_files.h"
 #include "cli/target_options.h"
 #include "cli/verbs.h"
 #include "record/recorder.h"
@@ -17,7 +18,7 @@ namespace {
 struct ObserveOptions {
   TargetOptions target;
   RunningOptions running;
-  std::string platform = "kubernetes", out;
+  std::string platform, out;
 };
 
 Status put(const ObserveOptions& options, const evidence::Evidence& evidence) {
@@ -47,18 +48,23 @@ Result<int> observe(const ObserveOptions& options) {
   if (!options.running.during.empty()) {
     return fail(ErrorKind::kUsage, "--during goes with --container or --pid");
   }
-  PARE_TRY(privilege::Platform platform, privilege::find_platform(options.platform));
-  PARE_TRY(target::Target written, make_target(options.target));
+  PARE_TRY(WrittenTarget written, make_target(options.target));
+  std::string name = written.platform.empty() ? "kubernetes" : written.platform;
+  if (!options.platform.empty()) name = options.platform;
+  PARE_TRY(privilege::Platform platform, privilege::find_platform(name));
   trial::Start start;
-  PARE_TRY(start.checks, make_checks(options.target, written));
+  PARE_TRY(start.checks, make_checks(options.target, written.target));
   PARE_TRY(start.patience.limit, ready_limit(options.target));
   start.patience.answering = start.patience.limit;
-  PARE_TRY(Workshop workshop, open_workshop(options.target, written));
+  PARE_TRY(Workshop workshop, open_workshop(options.target, written.target));
   record::Support support = record::probe();
   if (!support.ok) {
     return fail(ErrorKind::kHost, "this host cannot record: " + support.missing);
   }
-  PARE_TRY(target::Target target, workshop.engine->resolve(written));
+  tell_assumptions(written);
+  PARE_CHECK_OK(settle_target(written, workshop.session.directory()));
+  PARE_TRY(target::Target target, workshop.engine->resolve(written.target));
+  PARE_CHECK_OK(check_resolved(written, target));
   PARE_TRY(trial::Volumes volumes,
            trial::Volumes::prepare(*workshop.engine, target, workshop.session.directory(),
                                    workshop.session.directory() + "/warm"));
@@ -95,14 +101,20 @@ Result<int> observe(const ObserveOptions& options) {
 Action set_up_observe(CLI::App& app) {
   auto options = std::make_shared<ObserveOptions>();
   add_target_options(app, options->target);
-  app.add_option("--container", options->running.container,
-                 "what runs already: a container's id, or the beginning of it");
+  app.get_option("--container")
+      ->description(
+          "which container of the files; without files what runs already: a container's "
+          "id, or the beginning of it");
   app.add_option("--pid", options->running.pid, "what runs already: the cgroup of this process");
   app.add_option("--during", options->running.during,
                  "end after this time (default: until Ctrl-C, or its end)");
   app.add_option("--for", options->platform, "platform whose defaults are modelled (kubernetes)");
   app.add_option("-o,--out", options->out, "directory for evidence.json (default: stdout)");
-  return [options] { return observe(*options); };
+  return [options, &app]() -> Result<int> {
+    PARE_CHECK_OK(apply_pare_file(app, options->target));
+    if (!names_files(options->target.words)) options->running.container = options->target.container;
+    return observe(*options);
+  };
 }
 
 }  // namespace pare::cli

@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "cli/host.h"
 #include "cli/progress.h"
+#include "cli/target_files.h"
 #include "cli/target_options.h"
 #include "cli/verbs.h"
 #include "cli/version.h"
@@ -63,13 +64,15 @@ Status check_recorder(const ProveOptions& options) {
 class OneProof {
  public:
   OneProof(const ProveOptions& options, Workshop& workshop, const target::Target& target,
-           const std::vector<check::Spec>& checks, privilege::Platform platform, std::string out)
+           const std::vector<check::Spec>& checks, privilege::Platform platform, std::string out,
+           std::string content_digest)
       : options_(options),
         workshop_(workshop),
         target_(target),
         checks_(checks),
         platform_(std::move(platform)),
-        out_(std::move(out)) {}
+        out_(std::move(out)),
+        content_digest_(std::move(content_digest)) {}
 
   Result<verdict::Proof> run() {
     PARE_TRY(prove::Question question, ask());
@@ -104,7 +107,12 @@ class OneProof {
     json["record"] = question.options.recording;
     json["engine"] = workshop_.engine->name();
     for (const check::Spec& spec : checks_) json["checks"].push_back(spec.text);
-    return base::sha256_hex(json.dump());
+    // What the session's directory holds is the same in another session.
+    std::string text = json.dump(), session = workshop_.session.directory();
+    for (size_t at = text.find(session); at != std::string::npos; at = text.find(session, at)) {
+      text.replace(at, session.size(), "session");
+    }
+    return base::sha256_hex(text + content_digest_);
   }
 
   Result<trial::RunnerOptions> make_runner_options() const {
@@ -175,7 +183,18 @@ class OneProof {
   const std::vector<check::Spec>& checks_;
   privilege::Platform platform_;
   std::string out_;
+  std::string content_digest_;  // of the files that volumes hold
 };
+
+std::string content_digest(const WrittenTarget& written) {
+  std::string all;
+  for (const target::VolumeContent& content : written.contents) {
+    for (const target::VolumeFile& file : content.files) {
+      all += file.path + "\n" + base::sha256_hex(file.content) + "\n";
+    }
+  }
+  return all;
+}
 
 void show(const ProveOptions& options, const verdict::Proof& proof, const std::string& out) {
   if (options.json) {
@@ -191,24 +210,37 @@ void show(const ProveOptions& options, const verdict::Proof& proof, const std::s
   fmt::print("{}", report::summary(proof, summary));
 }
 
-Result<int> prove_all(const ProveOptions& options) {
+// Those of --for, else what the target's files are for; they assume what the files do not model.
+Result<std::vector<privilege::Platform>> platforms_of(const ProveOptions& options,
+                                                      const WrittenTarget& written) {
+  std::vector<std::string> names = options.platforms;
+  if (names.empty()) names = {written.platform.empty() ? "kubernetes" : written.platform};
   std::vector<privilege::Platform> platforms;
-  for (const std::string& name :
-       options.platforms.empty() ? std::vector<std::string>{"kubernetes"} : options.platforms) {
+  for (const std::string& name : names) {
     PARE_TRY(privilege::Platform platform, privilege::find_platform(name));
+    for (const std::string& line : written.assumptions) platform.assumptions.push_back(line);
     platforms.push_back(std::move(platform));
   }
-  PARE_TRY(target::Target written, make_target(options.target));
-  PARE_TRY(std::vector<check::Spec> checks, make_checks(options.target, written));
+  return platforms;
+}
+
+Result<int> prove_all(const ProveOptions& options) {
+  PARE_TRY(WrittenTarget written, make_target(options.target));
+  PARE_TRY(std::vector<privilege::Platform> platforms, platforms_of(options, written));
+  PARE_TRY(std::vector<check::Spec> checks, make_checks(options.target, written.target));
   PARE_CHECK_OK(search_options(options).map([](auto) {}));
-  PARE_TRY(Workshop workshop, open_workshop(options.target, written));
+  PARE_TRY(Workshop workshop, open_workshop(options.target, written.target));
   PARE_CHECK_OK(check_recorder(options));
-  PARE_TRY(target::Target target, workshop.engine->resolve(written));
+  tell_assumptions(written);
+  PARE_CHECK_OK(settle_target(written, workshop.session.directory()));
+  PARE_TRY(target::Target target, workshop.engine->resolve(written.target));
+  PARE_CHECK_OK(check_resolved(written, target));
   int code = 0;
   for (const privilege::Platform& platform : platforms) {
     std::string out = platforms.size() == 1 ? options.out : options.out + "/" + platform.name;
-    PARE_TRY(verdict::Proof proof,
-             OneProof(options, workshop, target, checks, platform, out).run());
+    PARE_TRY(
+        verdict::Proof proof,
+        OneProof(options, workshop, target, checks, platform, out, content_digest(written)).run());
     if (options.plan) continue;
     show(options, proof, out);
     if (!proof.minimal) code = 1;
@@ -222,7 +254,8 @@ Result<int> prove_all(const ProveOptions& options) {
 Action set_up_prove(CLI::App& app) {
   auto options = std::make_shared<ProveOptions>();
   add_target_options(app, options->target);
-  app.add_option("--for", options->platforms, "kubernetes (default) | docker; repeatable")
+  app.add_option("--for", options->platforms,
+                 "kubernetes (default) | docker (default for compose files); repeatable")
       ->allow_extra_args(false);
   app.add_option("--budget", options->budget, "at most so many trials (20) or so long (10m)");
   app.add_option("--repeat", options->repeat, "confirmations in a row (3)");
@@ -231,7 +264,10 @@ Action set_up_prove(CLI::App& app) {
   app.add_option("-o,--out", options->out, "directory for the proof (pare-out)");
   app.add_flag("--resume", options->resume, "continue an interrupted proof in -o");
   app.add_flag("--json", options->json, "proof.json on stdout");
-  return [options] { return prove_all(*options); };
+  return [options, &app]() -> Result<int> {
+    PARE_CHECK_OK(apply_pare_file(app, options->target));
+    return prove_all(*options);
+  };
 }
 
 }  // namespace pare::cli

@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "cli/target_files.h"
+#include "engine/oci_image.h"
 #include "target/docker_run.h"
 
 namespace pare::cli {
@@ -65,7 +67,7 @@ Status read_env_file(const std::string& path, std::vector<target::EnvVar>& env) 
     std::string trimmed(base::trim(line));
     if (trimmed.empty() || trimmed[0] == '#') continue;
     PARE_TRY(target::EnvVar one, parse_env(trimmed, path + ":" + std::to_string(number)));
-    env.push_back(std::move(one));
+    target::set_env(env, std::move(one));
   }
   return {};
 }
@@ -77,7 +79,9 @@ Status read_secret(const std::string& text, std::vector<target::EnvVar>& env) {
   }
   PARE_TRY(std::string value, base::read_file(text.substr(equals + 1)));
   if (base::ends_with(value, "\n")) value.pop_back();
-  env.push_back({text.substr(0, equals), value, true});
+  std::string name = text.substr(0, equals);
+  // SECRET/KEY names what a file refers to, and no variable.
+  if (name.find('/') == std::string::npos) target::set_env(env, {name, value, true});
   return {};
 }
 
@@ -87,7 +91,7 @@ Status add_environment(const TargetOptions& options, target::Target& target) {
   }
   for (const std::string& text : options.env) {
     PARE_TRY(target::EnvVar one, parse_env(text, "--env"));
-    target.env.push_back(std::move(one));
+    target::set_env(target.env, std::move(one));
   }
   for (const std::string& text : options.secrets) PARE_CHECK_OK(read_secret(text, target.env));
   return {};
@@ -128,19 +132,26 @@ bool container_line(const TargetOptions& options) {
 }
 
 Result<target::Target> rootfs_target(const TargetOptions& options) {
-  if (options.rootfs.empty()) {
+  bool image = engine::is_image_file(options.image);
+  if (options.rootfs.empty() && !image) {
     return fail(ErrorKind::kUsage,
-                "nothing to run: give a docker run line after --, or --rootfs DIR -- CMD ARGS");
+                "nothing to run: give a compose, Kubernetes or pare.yaml file, a docker run line "
+                "after --, or --rootfs DIR -- CMD ARGS");
   }
-  if (options.words.empty()) {
+  if (options.words.empty() && !image) {
     return fail(ErrorKind::kUsage, "--rootfs needs the command to run after --: -- CMD ARGS");
   }
   target::Target target;
   target.kind = target::Kind::kRootfs;
   std::error_code ec;
-  target.rootfs = std::filesystem::absolute(options.rootfs, ec);
+  if (image) {
+    target.image = options.image;
+    target.name = "target";
+  } else {
+    target.rootfs = std::filesystem::absolute(options.rootfs, ec);
+  }
   target.command = options.words;
-  target.name = std::filesystem::path(options.words[0]).filename();
+  if (!options.words.empty()) target.name = std::filesystem::path(options.words[0]).filename();
   target.written = options.words;
   target.network = options.network == "open" || !options.netns.empty() ? "bridge" : "none";
   return target;
@@ -153,6 +164,9 @@ void add_target_options(CLI::App& app, TargetOptions& options) {
                  "oci | docker (default: docker for a docker run line)");
   app.add_option("--runtime", options.runtime, "runc | crun, for the oci engine");
   app.add_option("--rootfs", options.rootfs, "root file system (never written)");
+  app.add_option("--image", options.image,
+                 "image instead of the file's; oci:DIR and docker-archive:FILE need no daemon");
+  app.add_option("--container", options.container, "which container of the files");
   app.add_option("--user", options.user, "UID[:GID] or names of the image's passwd");
   app.add_option("--workdir", options.workdir, "working directory");
   app.add_option("--asked", options.asked,
@@ -167,33 +181,54 @@ void add_target_options(CLI::App& app, TargetOptions& options) {
       app.add_option("--env-file", options.env_files, "file of NAME=VALUE lines"),
       app.add_option("--secret", options.secrets,
                      "NAME=FILE: a variable whose value is never shown"),
+      app.add_option("--bind", options.binds,
+                     "pvc/NAME=DIR: what stands for a claim, volume/, emptydir/, configmap/ or "
+                     "secret/"),
+      app.add_option("--profile", options.profiles, "compose profile that is on"),
       app.add_option("--port", options.ports, "port that is published today"),
       app.add_option("--check", options.checks,
                      "what 'it works' means: http://:8000/PATH;..., openai://:8000, exec:CMD, or a "
                      "curl line"),
   };
   for (CLI::Option* option : repeatable) option->allow_extra_args(false);
-  app.add_option("target", options.words, "docker run ... | CMD ARGS (after --)");
+  app.add_option("target", options.words,
+                 "FILE.yaml... | -, or after --: docker run ... | CMD ARGS");
 }
 
-Result<target::Target> make_target(const TargetOptions& options) {
-  target::Target target;
-  if (container_line(options)) {
+Result<WrittenTarget> make_target(const TargetOptions& options) {
+  if (!options.image.empty() && !options.rootfs.empty()) {
+    return fail(ErrorKind::kUsage, "--image and --rootfs exclude each other");
+  }
+  WrittenTarget written;
+  target::Target& target = written.target;
+  if (names_files(options.words)) {
+    PARE_TRY(written, target_of_files(options));
+    bool open = options.network == "open" || !options.netns.empty();
+    if (target.kind == target::Kind::kRootfs && target.network.empty()) {
+      target.network = open ? "bridge" : "none";
+    }
+  } else if (container_line(options)) {
     if (!options.rootfs.empty()) {
       return fail(ErrorKind::kUsage, "--rootfs and a docker run line exclude each other");
     }
     PARE_TRY(target, target::parse_docker_run(options.words, target::caller_environment()));
-    if (options.network == "none") target.network = "none";
+    if (!options.image.empty()) target.image = options.image;
+    if (engine::is_image_file(target.image)) target.kind = target::Kind::kRootfs;
   } else {
     PARE_TRY(target, rootfs_target(options));
   }
+  if (options.network == "none") target.network = "none";
   PARE_CHECK_OK(add_common(options, target));
-  return target;
+  return written;
 }
 
 Result<std::vector<check::Spec>> make_checks(const TargetOptions& options,
                                              const target::Target& target) {
   PARE_TRY(std::vector<check::Spec> specs, check::parse_specs(options.checks));
+  if (!options.file_checks.empty() && !specs.empty()) {
+    return fail(ErrorKind::kUsage, "--check and checks: in pare.yaml exclude each other");
+  }
+  if (specs.empty()) specs = options.file_checks;
   std::vector<std::pair<uint16_t, uint16_t>> published;
   for (const target::PublishedPort& port : target.ports) {
     published.emplace_back(port.host_port, port.port);
@@ -223,8 +258,9 @@ Result<Workshop> open_workshop(const TargetOptions& options, const target::Targe
   }
   if ((name == "docker") != (target.kind == target::Kind::kImage)) {
     return fail(ErrorKind::kUsage, name == "docker"
-                                       ? "--engine docker needs a docker run line after --"
-                                       : "--engine oci needs --rootfs DIR -- CMD ARGS");
+                                       ? "--engine docker needs an image: a docker run line "
+                                         "after --, or a file that names one"
+                                       : "--engine oci needs --rootfs DIR, or --image oci:DIR");
   }
   PARE_CHECK_OK(sweep_dead_sessions());
   PARE_TRY(sys::Session session, sys::Session::open());

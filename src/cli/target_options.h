@@ -12,6 +12,7 @@
 #include "check/check.h"
 #include "engine/engine.h"
 #include "sys/session.h"
+#include "target/files.h"
 #include "target/target.h"
 
 namespace pare::cli {
@@ -24,13 +25,26 @@ struct TargetOptions {
   std::string user, asked, workdir, network, netns;
   std::vector<uint16_t> ports;
   std::string ready_within;
-  std::vector<std::string> words;  // after --
+  std::string image, container;  // instead of the file's; which of its containers
+  std::vector<std::string> profiles, binds;
+  std::vector<std::string> words;           // after --, or files
+  std::vector<target::SourceFile> sources;  // the files, where they have been read already
+  std::vector<check::Spec> file_checks;     // of pare.yaml
+};
+
+// A target with what its files say besides.
+struct WrittenTarget {
+  target::Target target;
+  std::string platform;                  // what --for means for such a file; empty: the default
+  std::vector<std::string> assumptions;  // what is not modelled of them
+  std::vector<target::VolumeContent> contents;
+  std::string non_root_where;
 };
 
 void add_target_options(CLI::App& app, TargetOptions& options);
 
 // The target as written; not yet resolved by an engine.
-Result<target::Target> make_target(const TargetOptions& options);
+Result<WrittenTarget> make_target(const TargetOptions& options);
 Result<std::vector<check::Spec>> make_checks(const TargetOptions& options,
                                              const target::Target& target);
 // Default 10 minutes: a cold model server downloads before it answers.

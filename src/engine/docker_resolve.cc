@@ -160,35 +160,6 @@ Status check_program(const Target& target, const ImageView& image) {
                                      where + ": check the command behind the image's name");
 }
 
-void add_image_volumes(Target& target) {
-  for (const std::string& path : target.facts.volumes) {
-    bool given = std::find(target.tmpfs.begin(), target.tmpfs.end(), path) != target.tmpfs.end() ||
-                 std::any_of(target.volumes.begin(), target.volumes.end(),
-                             [&](const target::Volume& v) { return v.path == path; });
-    if (given) continue;
-    target::Volume volume;
-    volume.path = path;
-    target.volumes.push_back(volume);
-  }
-}
-
-Status publish_all(Target& target) {
-  std::set<std::string> exposed(target.expose.begin(), target.expose.end());
-  exposed.insert(target.facts.exposed_ports.begin(), target.facts.exposed_ports.end());
-  for (const std::string& text : exposed) {
-    std::vector<target::PublishedPort> ports;
-    PARE_TRY(ports, target::parse_ports(text));
-    for (const target::PublishedPort& port : ports) {
-      bool given = std::any_of(target.ports.begin(), target.ports.end(),
-                               [&](const target::PublishedPort& p) {
-                                 return p.port == port.port && p.protocol == port.protocol;
-                               });
-      if (!given) target.ports.push_back(port);
-    }
-  }
-  return {};
-}
-
 target::ImageFacts read_facts(const Json& image) {
   target::ImageFacts facts;
   facts.digest = image.at("Id");
@@ -218,6 +189,35 @@ target::ImageFacts read_facts(const Json& image) {
 }
 
 }  // namespace
+
+void add_image_volumes(Target& target) {
+  for (const std::string& path : target.facts.volumes) {
+    bool given = std::find(target.tmpfs.begin(), target.tmpfs.end(), path) != target.tmpfs.end() ||
+                 std::any_of(target.volumes.begin(), target.volumes.end(),
+                             [&](const target::Volume& v) { return v.path == path; });
+    if (given) continue;
+    target::Volume volume;
+    volume.path = path;
+    target.volumes.push_back(volume);
+  }
+}
+
+Status publish_all(Target& target) {
+  std::set<std::string> exposed(target.expose.begin(), target.expose.end());
+  exposed.insert(target.facts.exposed_ports.begin(), target.facts.exposed_ports.end());
+  for (const std::string& text : exposed) {
+    std::vector<target::PublishedPort> ports;
+    PARE_TRY(ports, target::parse_ports(text));
+    for (const target::PublishedPort& port : ports) {
+      bool given = std::any_of(target.ports.begin(), target.ports.end(),
+                               [&](const target::PublishedPort& p) {
+                                 return p.port == port.port && p.protocol == port.protocol;
+                               });
+      if (!given) target.ports.push_back(port);
+    }
+  }
+  return {};
+}
 
 Result<target::ImageFacts> image_facts(const Json& image) {
   return base::read_json("the image's config", [&] { return read_facts(image); });

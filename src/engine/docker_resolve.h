@@ -16,4 +16,9 @@ Result<target::ImageFacts> image_facts(const nlohmann::json& image);
 // ports. kUsage: no command, a program or a user that the image does not have.
 Status resolve_target(target::Target& target, const ImageView& image);
 
+// The image's VOLUMEs where the target has nothing of its own, as anonymous volumes.
+void add_image_volumes(target::Target& target);
+// Exposed ports, the image's and the target's, as published ones.
+Status publish_all(target::Target& target);
+
 }  // namespace pare::engine

@@ -32,7 +32,7 @@ struct Refused {
 };
 constexpr std::array<Refused, 6> kRefused = {{
     {[](const Target& t) { return t.kind != target::Kind::kRootfs; },
-     "an image (give --rootfs DIR)"},
+     "an image by its name (give --rootfs DIR, or --image oci:DIR)"},
     {[](const Target& t) { return !t.gpus.empty(); }, "--gpus"},
     {[](const Target& t) { return t.init; }, "--init"},
     {[](const Target& t) { return t.tty; }, "--tty"},
@@ -173,6 +173,7 @@ Result<Target> OciEngine::resolve(const Target& target) {
     resolved.resolved_user.groups.push_back(gid);
   }
   resolved.argv = target.entrypoint.empty() ? target.facts.entrypoint : target.entrypoint;
+  if (resolved.argv == std::vector<std::string>{""}) resolved.argv.clear();  // none at all
   bool own = !target.command.empty() || !target.entrypoint.empty();
   const auto& arguments = own ? target.command : target.facts.command;
   resolved.argv.insert(resolved.argv.end(), arguments.begin(), arguments.end());

@@ -1,5 +1,5 @@
 // The files that say what runs today: Kubernetes objects (also as `helm template` renders them),
-// compose files, pare.yaml. Each container in them becomes a Workload with its Target, or with why
+// compose files. Each container in them becomes a Workload with its Target, or with why
 // it cannot become one. Nothing that stands in a file is dropped without a word: a key is used, or
 // grants nothing, or is named with its line in `assumptions`, or is refused.
 #pragma once
@@ -23,7 +23,7 @@ struct SourceFile {
   std::string text;
 };
 
-enum class FileKind { kKubernetes, kCompose, kPare };
+enum class FileKind { kKubernetes, kCompose };
 
 // A file that a volume holds: a key of a ConfigMap or Secret, a compose config.
 struct VolumeFile {

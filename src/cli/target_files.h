@@ -1,0 +1,32 @@
+// Targets from files: which container is meant, what stands for claims and secrets, and the files
+// that its volumes hold.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/target_options.h"
+
+namespace pare::cli {
+
+// Whether the words name compose or Kubernetes files rather than a command.
+bool names_files(const std::vector<std::string>& words);
+
+// pare.yaml: sets what the file says in the options of `app`, unless the command line says it
+// (lists: the file's come first), and replaces the words. No such file among the words: nothing.
+Status apply_pare_file(CLI::App& app, TargetOptions& options);
+
+Result<WrittenTarget> target_of_files(const TargetOptions& options);
+
+// Unpacks the image where it is one in a file, and writes what volumes hold into `directory`.
+Status settle_target(WrittenTarget& written, const std::string& directory);
+
+// After an engine has resolved it: what only the resolved user shows.
+Status check_resolved(const WrittenTarget& written, const target::Target& resolved);
+
+// On stderr, one line each.
+void tell_assumptions(const WrittenTarget& written);
+
+}  // namespace pare::cli
