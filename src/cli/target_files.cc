@@ -238,7 +238,7 @@ Status check_resolved(const WrittenTarget& written, const target::Target& resolv
 }
 
 void tell_assumptions(const WrittenTarget& written) {
-  for (const std::string& line : written.assumptions) fmt::print(stderr, "pare: note: {}\n", line);
+  for (const std::string& line : written.assumptions) fmt::print(stderr, "note: {}\n", line);
 }
 
 }  // namespace pare::cli
