@@ -53,6 +53,14 @@ constexpr size_t kMaxDepth = 200;
 constexpr size_t kMaxExpansion = 1'000'000;  // nodes after all aliases are followed
 
 struct YamlDocument {
+  // Not copied: the nodes' texts are views of `owned`. (A vector would copy when it grows, as
+  // std::deque's move may throw.)
+  YamlDocument() = default;
+  YamlDocument(YamlDocument&&) = default;
+  YamlDocument& operator=(YamlDocument&&) = default;
+  YamlDocument(const YamlDocument&) = delete;
+  YamlDocument& operator=(const YamlDocument&) = delete;
+
   std::vector<Node> nodes;
   NodeId root = kNoNode;
   std::deque<std::string> owned;  // values that differ from the file's bytes (folded, escaped)

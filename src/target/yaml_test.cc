@@ -185,5 +185,18 @@ TEST(Yaml, TemplatesAndVariables) {
   EXPECT_FALSE(has_variable("cost $5 and $$HOME"));
 }
 
+// The texts of documents that a growing list of them has moved are still theirs.
+TEST(Yaml, ManyDocumentsInOnePart) {
+  std::string text;
+  for (int i = 0; i < 40; ++i)
+    text += "a: \"x\\n" + std::to_string(i) + " not in a small string\"\n...\n";
+  auto parsed = parse(text);
+  ASSERT_EQ(parsed->documents.size(), 40u);
+  for (size_t i = 0; i < 40; ++i) {
+    EXPECT_EQ(root(*parsed, i).get("a").text_or(),
+              "x\n" + std::to_string(i) + " not in a small string");
+  }
+}
+
 }  // namespace
 }  // namespace pare::target::yaml
