@@ -127,6 +127,7 @@ class Documents {
     if (pod.name.empty()) pod.name = text_at(object, {"metadata", "generateName"}) + "0";
     pod.name_space = text_at(object, {"metadata", "namespace"});
     pod.object = &object;
+    if (kind == "NIMPipeline") return read_pipeline(pod, out);
     if (is_custom_workload(kind)) return read_custom(pod, out);
     const auto& paths = pod_paths();
     std::string version = text_at(object, {"apiVersion"});
@@ -174,6 +175,22 @@ class Documents {
       Workload& workload = (*out)[i];
       if (!workload.refused) workload.refused = reader.refused();
       for (const std::string& note : reader.notes()) workload.assumptions.push_back(note);
+    }
+  }
+
+  // k8s-nim-operator: a NIMService for each entry of services that is enabled.
+  void read_pipeline(const Pod& pipeline, std::vector<Workload>* out) {
+    const Tree* services = pipeline.object->get({"spec", "services"});
+    if (services == nullptr || !services->is_seq()) {
+      return refuse(pipeline, *pipeline.object, "NIMPipeline has no services", out);
+    }
+    for (const Tree& service : services->seq) {
+      if (text_at(service, {"enabled"}) == "false") continue;
+      Pod pod = pipeline;
+      pod.kind = "NIMService";
+      pod.name = text_at(service, {"name"});
+      pod.object = &service;
+      read_custom(pod, out);
     }
   }
 
@@ -230,7 +247,7 @@ Result<std::vector<Workload>> read_kubernetes(const std::vector<SourceFile>& fil
               "nothing in " + (files[0].path == "-" ? "<stdin>" : files[0].path) +
                   " runs a container: it has " + all.kinds() +
                   "; pare reads Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob, "
-                  "NIMService and InferenceService");
+                  "NIMService, NIMPipeline and InferenceService");
 }
 
 }  // namespace pare::target::kube

@@ -267,6 +267,19 @@ TEST(Kubernetes, NimService) {
   EXPECT_THAT(w.assumptions, Contains(HasSubstr("k8s-nim-operator")));
 }
 
+TEST(Kubernetes, NimPipelinesAreTheirServices) {
+  Given given;
+  given.options.not_to_run = true;
+  auto read = given.all(
+      "apiVersion: apps.nvidia.com/v1alpha1\nkind: NIMPipeline\nmetadata: {name: p}\nspec:\n"
+      "  services:\n  - name: a\n    enabled: true\n    spec: {image: {repository: r, tag: '1'}}\n"
+      "  - {name: b, enabled: false, spec: {}}\n");
+  ASSERT_TRUE(read) << read.error().message;
+  ASSERT_EQ(read->size(), 1u);
+  EXPECT_EQ(read->at(0).object, "NIMService/a");
+  EXPECT_EQ(read->at(0).target.image, "r:1");
+}
+
 TEST(Kubernetes, InferenceServiceWithItsRuntime) {
   const std::string service =
       "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: m}\n"
