@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build/release")
 HOLDER = BUILD / "bin/recorder_bench"
 ROUNDS = int(os.environ.get("PARE_BENCH_ROUNDS", "9"))
-PAIRS = 5  # ABAB rounds of a server
+PAIRS = int(os.environ.get("PARE_BENCH_PAIRS", "5"))  # ABAB rounds of a server
 
 PROGRAM = r"""
 #include <stdio.h>

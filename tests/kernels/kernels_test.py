@@ -99,7 +99,7 @@ def compiled_programs():
     done = programs / "complete"
     if not done.exists() or done.stat().st_mtime < tests.stat().st_mtime:
         programs.mkdir(exist_ok=True)
-        subprocess.run([tests, "--gtest_brief=1"], stdout=subprocess.DEVNULL,
+        subprocess.run([tests, "--gtest_filter=" + TESTS], stdout=subprocess.DEVNULL,
                        env=dict(os.environ, PARE_PROGRAMS=str(programs)))
         done.touch()
     return programs
