@@ -125,9 +125,8 @@ Result<std::vector<EndpointFact>> endpoints(const Subject& subject, uint16_t por
 Result<std::string> server_family(const Subject& subject, uint16_t port, bool tls) {
   PARE_TRY(Bench bench, Bench::open(subject));
   bench.switch_to_ipv6(port);
-  return bench.inside([&]() -> Result<std::string> {
-    return family_of(bench.subject(), spec_of(port, tls));
-  });
+  return bench.inside(
+      [&]() -> Result<std::string> { return family_of(bench.subject(), spec_of(port, tls)); });
 }
 
 }  // namespace pare::check

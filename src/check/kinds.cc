@@ -60,7 +60,7 @@ const std::vector<Kind>& kinds() {
        adopt_kserve_model, prepare_kserve},
       {"grpc-health", "grpc-health://:8001", " header batch repeat within name tls ", adopt_service,
        prepare_grpc_health},
-      {"exec", "exec:CMD", " batch repeat within name ", nullptr, prepare_exec, true},
+      {"exec", "exec:CMD", " batch repeat within name port ", nullptr, prepare_exec, true},
   };
   return table;
 }

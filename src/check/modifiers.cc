@@ -81,6 +81,13 @@ Status set_name(Spec& spec, std::string_view value, const FileReader&) {
               fmt::format("'{}' is not a name of letters, digits, '.', '_' and '-'", value));
 }
 
+// The port that a program speaks to; it stays reachable, and is proved with it.
+Status set_port(Spec& spec, std::string_view value, const FileReader&) {
+  PARE_TRY(int port, number(value, 1, 65535));
+  spec.port = static_cast<uint16_t>(port);
+  return {};
+}
+
 Status set_allow_empty(Spec& spec, std::string_view, const FileReader&) {
   spec.allow_empty = true;
   return {};
@@ -102,10 +109,19 @@ struct Modifier {
 
 const std::vector<Modifier>& modifiers() {
   static const std::vector<Modifier> table = {
-      {"batch", set_batch},   {"repeat", set_repeat},       {"within", set_within},
-      {"expect", set_expect}, {"match", set_match},         {"header", set_header},
-      {"method", set_method}, {"body", set_body},           {"name", set_name},
-      {"tls", set_tls, true}, {"stream", set_stream, true}, {"allow-empty", set_allow_empty, true},
+      {"batch", set_batch},
+      {"repeat", set_repeat},
+      {"within", set_within},
+      {"expect", set_expect},
+      {"match", set_match},
+      {"header", set_header},
+      {"method", set_method},
+      {"body", set_body},
+      {"name", set_name},
+      {"port", set_port},
+      {"tls", set_tls, true},
+      {"stream", set_stream, true},
+      {"allow-empty", set_allow_empty, true},
   };
   return table;
 }

@@ -30,7 +30,8 @@ struct ProveOptions {
   TargetOptions target;
   std::vector<std::string> platforms;
   std::string budget, out = "pare-out";
-  int repeat = 3;
+  int repeat = 3, jobs = 0;
+  bool one_by_one = false;
   bool plan = false, no_record = false, resume = false, json = false;
 };
 
@@ -38,6 +39,10 @@ Result<prove::Options> search_options(const ProveOptions& options) {
   prove::Options search;
   search.recording = !options.no_record;
   search.repeat = options.repeat;
+  search.one_by_one = options.one_by_one;
+  if (options.jobs < 0 || options.jobs > 64) {
+    return fail(ErrorKind::kUsage, "--jobs is a number from 1 to 64, or 0 to choose");
+  }
   if (options.repeat < 1) return fail(ErrorKind::kUsage, "--repeat must be 1 or more");
   if (options.budget.empty()) return search;
   if (auto trials = base::parse_u64(options.budget); trials && *trials > 0 && *trials < 100'000) {
@@ -104,6 +109,7 @@ class OneProof {
     base::Json json = target::to_json(question.target, question.asked);
     json["platform"] = platform_.name + " " + platform_.version;
     json["repeat"] = question.options.repeat;
+    if (question.options.one_by_one) json["oneByOne"] = true;
     json["record"] = question.options.recording;
     json["engine"] = workshop_.engine->name();
     for (const check::Spec& spec : checks_) json["checks"].push_back(spec.text);
@@ -125,6 +131,7 @@ class OneProof {
     runner.state_dir = workshop_.session.directory();
     runner.out_dir = out_;
     runner.record = !options_.no_record;
+    runner.jobs = options_.jobs;
     runner.netns = options_.target.netns;
     runner.host_egress = options_.target.network == "open" && options_.target.netns.empty();
     PARE_TRY(runner.ready_limit, ready_limit(options_.target));
@@ -259,6 +266,10 @@ Action set_up_prove(CLI::App& app) {
       ->allow_extra_args(false);
   app.add_option("--budget", options->budget, "at most so many trials (20) or so long (10m)");
   app.add_option("--repeat", options->repeat, "confirmations in a row (3)");
+  app.add_option("--jobs", options->jobs,
+                 "trials side by side (0: as processors and memory allow)");
+  app.add_flag("--one-by-one", options->one_by_one,
+               "take away one privilege at a time, for comparison");
   app.add_flag("--plan", options->plan, "run the baseline alone and estimate starts and time");
   app.add_flag("--no-record", options->no_record, "ablation alone: no eBPF");
   app.add_option("-o,--out", options->out, "directory for the proof (pare-out)");

@@ -2,12 +2,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "cli/checks_file.h"
 #include "cli/target_files.h"
 #include "engine/oci_image.h"
 #include "target/docker_run.h"
@@ -190,6 +192,8 @@ void add_target_options(CLI::App& app, TargetOptions& options) {
                      "what 'it works' means: http://:8000/PATH;..., openai://:8000, exec:CMD, or a "
                      "curl line"),
   };
+  repeatable.push_back(app.add_option("--checks", options.check_files,
+                                      "YAML or JSON file with a list checks:, the full form"));
   for (CLI::Option* option : repeatable) option->allow_extra_args(false);
   app.add_option("target", options.words,
                  "FILE.yaml... | -, or after --: docker run ... | CMD ARGS");
@@ -229,6 +233,17 @@ Result<std::vector<check::Spec>> make_checks(const TargetOptions& options,
     return fail(ErrorKind::kUsage, "--check and checks: in pare.yaml exclude each other");
   }
   if (specs.empty()) specs = options.file_checks;
+  for (const std::string& file : options.check_files) {
+    PARE_TRY(std::vector<check::Spec> more, checks_of_file(file));
+    for (check::Spec& spec : more) {
+      auto same = [&](const check::Spec& known) { return known.name == spec.name; };
+      if (std::any_of(specs.begin(), specs.end(), same)) {
+        return fail(ErrorKind::kUsage, file + ": a check named '" + spec.name +
+                                           "' is given already: give this one another name");
+      }
+      specs.push_back(std::move(spec));
+    }
+  }
   std::vector<std::pair<uint16_t, uint16_t>> published;
   for (const target::PublishedPort& port : target.ports) {
     published.emplace_back(port.host_port, port.port);

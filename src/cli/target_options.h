@@ -21,7 +21,7 @@ struct TargetOptions {
   std::string engine;
   std::string runtime = "runc";
   std::string rootfs;
-  std::vector<std::string> volumes, env, env_files, secrets, checks;
+  std::vector<std::string> volumes, env, env_files, secrets, checks, check_files;
   std::string user, asked, workdir, network, netns;
   std::vector<uint16_t> ports;
   std::string ready_within;

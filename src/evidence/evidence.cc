@@ -127,6 +127,7 @@ Json listener_json(const ListenerFact& l) {
         {{"path", e.path}, {"method", e.method}, {"status", e.status}, {"role", e.role}});
   Json json = {{"port", l.port},     {"protocol", l.protocol}, {"address", l.address},
                {"speaks", l.speaks}, {"role", l.role},         {"endpoints", endpoints}};
+  if (!l.server.empty()) json["server"] = l.server;
   return with_replicas(json, l.replicas);
 }
 
@@ -134,6 +135,7 @@ ListenerFact read_listener(const Json& j) {
   ListenerFact l{j.at("port"), j.at("protocol"), j.at("address"), j.value("speaks", ""),
                  j.value("role", "unknown")};
   l.replicas = read_replicas(j);
+  l.server = j.value("server", "");
   for (const Json& e : j.value("endpoints", Json::array()))
     l.endpoints.push_back({e.at("path"), e.at("method"), e.at("status"), e.at("role")});
   return l;

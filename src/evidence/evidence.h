@@ -107,6 +107,7 @@ struct ListenerFact {
   std::string role = "unknown";
   std::vector<EndpointFact> endpoints;
   Replicas replicas;
+  std::string server;  // its family in data/servers, by its own words; empty: not known
 };
 
 struct EgressFact {

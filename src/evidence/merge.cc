@@ -122,6 +122,7 @@ void join(FileFact& into, const FileFact& other) {
 
 void join(ListenerFact& into, const ListenerFact& other) {
   into.endpoints.insert(into.endpoints.end(), other.endpoints.begin(), other.endpoints.end());
+  into.server = std::max(into.server, other.server);
 }
 
 void join(EgressFact& into, const EgressFact& other) {

@@ -15,11 +15,12 @@ enum class Axis {
   kEscalation,   // escalation/new-privileges
   kCapability,   // capability/NET_RAW
   kNamespace,    // namespace/host-ipc, host-pid, host-network
-  kDevice,       // device:/dev/nvidia0
+  kDevice,       // device:/dev/nvidia0, device/nvidia-graphics (a driver capability)
   kRootfs,       // rootfs/write
   kWrite,        // write:/cache           a writable path in the root file system
   kVolumeWrite,  // volume-write:/models   a volume mounted read-write
   kPort,         // port/8080/tcp          reachable from outside the container
+  kEndpoint,     // endpoint/GET /slots    a path that answers on a port that is reachable
   kEgress,       // egress/any, egress/huggingface.co:443
   kSyscall,      // syscall/any (no filter), syscall/io_uring_setup
   kIoctl,        // ioctl:/dev/nvidiactl

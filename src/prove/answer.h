@@ -14,11 +14,11 @@
 
 namespace pare::prove {
 
-// That a privilege is missed: trials that differ from a passing policy in nothing else.
-struct Need {
-  std::vector<int> trials;  // that failed
-  bool shown = false;       // they are as many as the question asks for
-  std::optional<verdict::Fix> fix;
+// A check that passes without the privilege, and takes longer.
+struct SlowWithout {
+  Privilege privilege;
+  double times = 1;  // of what it takes unchanged
+  int trial = 0;
 };
 
 struct Answer {
@@ -30,8 +30,13 @@ struct Answer {
   bool confirmed = false;
   bool budget_ended = false;
   bool flaky = false;
-  Tally baseline, policy;           // when flaky
-  double worse_by = 1;              // when flaky: the bound of statistics.h
+  Tally baseline, policy;                           // when flaky
+  double worse_by = 1;                              // when flaky: the bound of statistics.h
+  std::vector<OpenEndpoint> endpoints;              // that answered in a baseline
+  std::map<Privilege, Need> switched;               // endpoints that the server's own switch closed
+  std::map<std::string, std::string> telemetry;     // hosts that a variable silences, and which
+  int settings_trial = 0;                           // that showed both; 0: nothing was adopted
+  std::map<std::string, SlowWithout> slow_without;  // by check
   std::map<Privilege, Need> needs;  // of what the choice grants, and of what a fix replaced
   std::vector<Privilege> doubtful;  // fixable or unneeded: the budget ended before that was known
   std::set<Privilege> pull_asked;   // judged for a cold start apart

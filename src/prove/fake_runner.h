@@ -162,6 +162,11 @@ class World {
     return true;
   }
 
+  // Answers a path that no check asks for, on the last port that was bound.
+  void answer(const std::string& path, int status = 200, const std::string& role = "admin") {
+    evidence.listeners.back().endpoints.push_back({path, "GET", status, role});
+  }
+
   bool connect(const std::string& host, uint16_t port = 443) {
     evidence::EgressFact fact;
     fact.id = next_id();
@@ -290,6 +295,8 @@ class FakeRunner : public TrialRunner {
   void set_latency(std::function<double(World&)> latency) { latency_ = std::move(latency); }
   bool can_raise_memlock() const override { return can_raise_memlock_; }
   void set_can_raise_memlock(bool can) { can_raise_memlock_ = can; }
+  int jobs() const override { return jobs_; }
+  void set_jobs(int jobs) { jobs_ = jobs; }
   void set_never_ready() { never_ready_ = true; }
   void set_on_restart(Server server) { on_restart_ = std::move(server); }
   // Of the first `trials` trials.
@@ -308,6 +315,7 @@ class FakeRunner : public TrialRunner {
   std::function<double(World&)> latency_;
   bool never_ready_ = false;
   bool can_raise_memlock_ = true;
+  int jobs_ = 1;
   std::vector<uint16_t> ports_;
   std::set<std::string> warm_files_;
   std::function<CheckOutcome(World&)> stop_ = [](World&) {

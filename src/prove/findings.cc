@@ -4,13 +4,11 @@
 
 #include <algorithm>
 
+#include "prove/slowness.h"
+
 namespace pare::prove {
 
 namespace {
-
-// Slower is what takes this much longer in every run of the policy than in any of the baseline.
-constexpr double kSlowerTimes = 1.5;
-constexpr double kSlowerSeconds = 0.05;
 
 void warn(verdict::Proof& proof, const std::string& id, const std::string& text) {
   proof.findings.push_back({id, "warning", text, {}});
@@ -41,25 +39,19 @@ std::string refused_and_used(const verdict::Proof& proof) {
 }
 
 void add_slowness(const Ledger& ledger, const Answer& answer, verdict::Proof& proof) {
-  std::map<std::string, double> before, now;
-  for (int id : {1, 2}) {
-    for (const CheckOutcome& check : ledger.outcome(id).checks) {
-      before[check.name] = std::max(before[check.name], check.seconds);
+  for (const Slow& slow : slow_checks(ledger, answer)) {
+    std::string text =
+        fmt::format("check {} is slower under this policy: {:.2f} s, unchanged at most {:.2f} s",
+                    slow.check, slow.seconds, slow.unchanged);
+    auto cause = answer.slow_without.find(slow.check);
+    if (cause != answer.slow_without.end()) {
+      text +=
+          fmt::format("; it takes {:.1f} times as long without {} alone (trial {})",
+                      cause->second.times, to_string(cause->second.privilege), cause->second.trial);
+    } else {
+      text += refused_and_used(proof);
     }
-  }
-  for (int id : answer.passes) {
-    for (const CheckOutcome& check : ledger.outcome(id).checks) {
-      auto [it, fresh] = now.try_emplace(check.name, check.seconds);
-      if (!fresh) it->second = std::min(it->second, check.seconds);
-    }
-  }
-  for (const auto& [name, seconds] : now) {
-    auto base = before.find(name);
-    if (base == before.end() || base->second <= 0) continue;
-    if (seconds < base->second * kSlowerTimes || seconds < base->second + kSlowerSeconds) continue;
-    warn(proof, "slow",
-         fmt::format("check {} is slower under this policy: {:.2f} s, unchanged at most {:.2f} s{}",
-                     name, seconds, base->second, refused_and_used(proof)));
+    warn(proof, "slow", text);
   }
 }
 

@@ -154,7 +154,9 @@ class Reader {
   void read_syscall(const evidence::SyscallFact& fact) {
     if (fact.refused == 0 || !withheld({Axis::kSyscall, "any"})) return;
     const auto& risky = risky_calls();
-    if (std::find(risky.begin(), risky.end(), fact.name) != risky.end()) {
+    if (choice_.granted.count({Axis::kSyscall, fact.name}) > 0) {
+      hints_.calls.insert(fact.name);  // listed, but not with these arguments
+    } else if (std::find(risky.begin(), risky.end(), fact.name) != risky.end()) {
       Element element{{Axis::kSyscall, fact.name}};
       universe_.add(element);
       suspect(element.privilege, universe_.find(element.privilege)->used);

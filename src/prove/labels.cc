@@ -28,10 +28,20 @@ verdict::Fix user_fix(const privilege::User& user, const std::vector<uint32_t>& 
   return fix;
 }
 
-verdict::Fix stand_in_fix(const Privilege& privilege, const privilege::Policy& policy) {
+verdict::Fix stand_in_fix(const Privilege& privilege, const Universe& universe,
+                          const Choice& choice) {
   if (privilege.axis == Axis::kMemlock) return {"raise the memlock limit", "memlock=unlimited"};
+  privilege::Policy policy = universe.policy(choice);
   std::string setting = privilege.value + "=" + policy.sysctls.at(privilege.value);
-  return {"set the sysctl " + setting, "sysctl=" + setting};
+  verdict::Fix fix{"set the sysctl " + setting, "sysctl=" + setting};
+  if (universe.server() == nullptr) return fix;
+  for (const target::PortSetting& row : universe.server()->port_settings) {
+    if (row.role != "inference") continue;
+    fix.text += fmt::format(" (or listen above 1023 with {}, which {} is known for: not tried)",
+                            row.name, universe.server()->title);
+    break;
+  }
+  return fix;
 }
 
 verdict::Fix home_fix(const Choice& choice) {
@@ -77,6 +87,13 @@ Step<void> Labels::show_need(Search& search, const Privilege& privilege) {
 }
 
 Step<void> Labels::show_needed() {
+  std::vector<std::pair<Choice, int>> all;
+  for (const Privilege& p : search_.removable(*answer_.choice, Choice{})) {
+    Choice less = without(*answer_.choice, p);
+    if (search_.record(less) == nullptr) continue;  // only a restart brings it out
+    all.emplace_back(less, failures_wanted(question_.options, explained(less, p)));
+  }
+  PARE_CHECK_OK(search_.fail_ahead("minimal", all));
   for (const Privilege& p : search_.removable(*answer_.choice, Choice{})) {
     Choice less = without(*answer_.choice, p);
     const Record* plain = search_.record(less);
@@ -186,7 +203,7 @@ void Labels::label_stood_in(std::set<Privilege>& used) {
   for (const Privilege& p : std::set<Privilege>(used)) {
     auto setting = answer_.needs.find(stand_in(p.value));
     if (setting == answer_.needs.end() || choice.granted.count(setting->first) == 0) continue;
-    verdict::Fix fix = stand_in_fix(setting->first, universe_.policy(choice));
+    verdict::Fix fix = stand_in_fix(setting->first, universe_, choice);
     Need need{setting->second.trials, true, fix};
     answer_.needs[p] = need;
     used.erase(p);

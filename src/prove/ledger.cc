@@ -85,22 +85,54 @@ Record& Ledger::record_of(const Request& request) {
   return records_.emplace_back(Record{request.policy, request.cold, request.restart, {}});
 }
 
-Step<const Record*> Ledger::run(Request request) {
+Step<void> Ledger::may_run() const {
   if (!budget_left()) return tl::unexpected(Stop{Stop::Why::kBudget, {}});
   if (most_trials_ > 0 && trials() >= most_trials_) {
     return tl::unexpected(Stop{Stop::Why::kFlaky, {}});
   }
+  return {};
+}
+
+Step<const Record*> Ledger::run(Request request) {
+  PARE_CHECK_OK(may_run());
   request.id = trials() + 1;
   if (observer_.before) observer_.before(request);
   auto outcome = runner_.run(request);
   if (!outcome) return tl::unexpected(Stop{Stop::Why::kError, outcome.error()});
-  if (observer_.after) observer_.after(request, *outcome);
-  seconds_ += outcome->seconds;
-  if (!outcome->replayed) {
-    spent_trials_++;
-    spent_seconds_ += outcome->seconds;
+  return take(request, std::move(*outcome));
+}
+
+Step<void> Ledger::run_all(std::vector<Request> requests) {
+  if (options_.max_trials > 0) {
+    size_t left = static_cast<size_t>(std::max(0, options_.max_trials - spent_trials_));
+    requests.resize(std::min(requests.size(), left));
   }
-  outcomes_.push_back(std::move(*outcome));
+  if (requests.empty()) return {};
+  PARE_CHECK_OK(may_run());
+  int id = trials();
+  for (Request& request : requests) {
+    request.id = ++id;
+    if (observer_.before) observer_.before(request);
+  }
+  std::vector<Result<Outcome>> outcomes = runner_.run_all(requests);
+  Step<void> done;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (!outcomes[i]) return tl::unexpected(Stop{Stop::Why::kError, outcomes[i].error()});
+    // Each was run, so each is taken; the first that stops the search stops it.
+    auto taken = take(requests[i], std::move(*outcomes[i]));
+    if (!taken && done) done = tl::unexpected(taken.error());
+  }
+  return done;
+}
+
+Step<const Record*> Ledger::take(const Request& request, Outcome outcome) {
+  if (observer_.after) observer_.after(request, outcome);
+  seconds_ += outcome.seconds;
+  if (!outcome.replayed) {
+    spent_trials_++;
+    spent_seconds_ += outcome.seconds;
+  }
+  outcomes_.push_back(std::move(outcome));
   requests_.push_back(request);
   Trial trial = judge(request.id);
   const Outcome& kept = outcomes_.back();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "prove/prover.h"
+#include "verdict/verdict.h"
 
 namespace pare::prove {
 
@@ -48,6 +49,13 @@ struct Record {
   const Trial* last(bool pass) const;
 };
 
+// That a privilege is missed: trials that differ from a passing policy in nothing else.
+struct Need {
+  std::vector<int> trials;  // that failed
+  bool shown = false;       // they are as many as the question asks for
+  std::optional<verdict::Fix> fix;
+};
+
 class Ledger {
  public:
   Ledger(const Options& options, TrialRunner& runner, const Observer& observer)
@@ -55,6 +63,10 @@ class Ledger {
 
   // Runs it, whatever is known already; fills in the id. The Record stays where it is.
   Step<const Record*> run(Request request);
+  // The same of several that do not depend on each other, as far as the budget goes.
+  Step<void> run_all(std::vector<Request> requests);
+  // How many the runner takes side by side.
+  int jobs() const { return runner_.jobs(); }
   // nullptr when it was never tried.
   const Record* find(const privilege::Policy& policy, bool cold, bool restart) const;
 
@@ -91,6 +103,8 @@ class Ledger {
   bool forget_answers(const Record& record);
   bool budget_left() const;
   Record& record_of(const Request& request);
+  Step<void> may_run() const;
+  Step<const Record*> take(const Request& request, Outcome outcome);
 
   const Options& options_;
   TrialRunner& runner_;

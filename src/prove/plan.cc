@@ -35,8 +35,10 @@ Result<Plan> plan(const Question& question, TrialRunner& runner, const Observer&
   int used = 0;
   for (const verdict::Verdict& verdict : proof.verdicts) {
     asked += verdict.asked ? 1 : 0;
-    // A port that the checks speak to is decided without a trial.
-    used += verdict.used && verdict.privilege.axis != privilege::Axis::kPort ? 1 : 0;
+    // Ports and endpoints are decided without a trial of their own.
+    bool warm = verdict.privilege.axis == privilege::Axis::kPort ||
+                verdict.privilege.axis == privilege::Axis::kEndpoint;
+    used += verdict.used && !warm ? 1 : 0;
   }
   // Everything away, then confirmations with one restart.
   plan.starts_expected = 1 + question.options.repeat;

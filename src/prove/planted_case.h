@@ -15,9 +15,11 @@ struct Case {
   std::vector<uint16_t> ports = {8000};
   verdict::Proof proof;
   int starts = 0;
+  int jobs = 1;
 
   void run(const Server& server) {
     FakeRunner runner(question, server, ports);
+    runner.set_jobs(jobs);
     auto result = prove(question, runner);
     ASSERT_TRUE(result) << result.error().message;
     proof = *result;

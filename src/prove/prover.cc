@@ -7,6 +7,8 @@
 #include "prove/answer.h"
 #include "prove/labels.h"
 #include "prove/search.h"
+#include "prove/settings.h"
+#include "prove/slowness.h"
 #include "prove/usage.h"
 
 namespace pare::prove {
@@ -29,6 +31,7 @@ class Prover {
       return tl::unexpected(started.error().error);
     }
     Universe universe(question_, runner_.check_ports(), baselines_, runner_.can_raise_memlock());
+    if (started) answer_.endpoints = universe.open_endpoints(runner_.checks());
     if (started && !question_.options.baseline_only) {
       PARE_CHECK_OK(answer_from(universe));
     } else {
@@ -105,8 +108,26 @@ class Prover {
     return choice;
   }
 
+  // The server's own switches are decided with all else granted, and hold for every later trial.
+  Step<void> change_settings(Universe& universe) {
+    Request request = baseline_request(false, false);
+    request.kind = "settings";
+    for (uint16_t port : runner_.check_ports()) {
+      request.policy.ports.push_back({port, "tcp", "inference"});
+    }
+    return Settings(universe, runner_.checks(), answer_).run(ledger_, request);
+  }
+
   Step<void> steady(Universe& universe) {
+    PARE_CHECK_OK(change_settings(universe));
     Search search(question_, universe, ledger_, {});
+    if (question_.options.one_by_one) {
+      PARE_TRY(answer_.choice, search.one_by_one(tightest(search), answer_.needs));
+      PARE_TRY(bool pass, search.passes("confirm", *answer_.choice));
+      if (!pass) return {};  // what was missed singly is missed together
+      note_passes(search);
+      return confirm(universe, search);
+    }
     Search restarting(question_, universe, ledger_, {false, true});
     Labels labels(question_, universe, ledger_, search, restarting, answer_);
     auto done = steady(universe, search, labels);
@@ -128,6 +149,7 @@ class Prover {
     note_passes(search);
     PARE_CHECK_OK(confirm(universe, search));
     PARE_CHECK_OK(labels.show());
+    PARE_CHECK_OK(explain_slowness(universe, ledger_, search, answer_));
     PARE_CHECK_OK(refuse_otherwise(universe));
     return pull(universe);
   }
@@ -144,13 +166,19 @@ class Prover {
   Step<void> refuse_otherwise(const Universe& universe) {
     if (!tries_egress(universe)) return {};
     using privilege::Refusal;
+    std::vector<Request> requests;
     for (Refusal refusal : {Refusal::kRefused, Refusal::kDropped}) {
-      Request request;
+      Request& request = requests.emplace_back();
       request.kind = "refusal";
       request.policy = policy_of(universe, answer_);
       request.policy.refusal = refusal;
       request.without = universe.withheld(*answer_.choice);
-      PARE_TRY(const Record* record, ledger_.run(request));
+    }
+    PARE_CHECK_OK(ledger_.run_all(requests));
+    for (const Request& request : requests) {
+      const Record* record = ledger_.find(request.policy, false, false);
+      if (record == nullptr) return tl::unexpected(Stop{Stop::Why::kBudget, {}});
+      const Refusal refusal = request.policy.refusal;
       if (record->fails() > 0) {
         PARE_TRY(record, ledger_.run(request));
       }

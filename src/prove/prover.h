@@ -19,6 +19,7 @@ struct Options {
   int max_trials = 0;                     // --budget TRIALS; 0: none
   std::chrono::milliseconds max_time{0};  // --budget TIME; 0: none
   bool recording = true;                  // false: --no-record
+  bool one_by_one = false;                // one removal at a time, for comparison
   bool baseline_only = false;             // --plan: end as a used-up budget would
 };
 

@@ -19,4 +19,8 @@ std::string answer_digest(const std::string& answer) {
   return base::sha256_hex(folded);
 }
 
+bool asks_endpoints(const std::string& kind) {
+  return kind == "baseline" || kind == "settings" || kind == "confirm";
+}
+
 }  // namespace pare::prove

@@ -46,6 +46,9 @@ struct Outcome {
   bool replayed = false;  // from the journal of an earlier run: does not count against the budget
 };
 
+// Whether a trial of this kind asks the ports for known paths.
+bool asks_endpoints(const std::string& kind);
+
 class TrialRunner {
  public:
   TrialRunner() = default;
@@ -54,6 +57,14 @@ class TrialRunner {
   virtual ~TrialRunner() = default;
   // An Error is ours (the engine broke, the disk is full) and ends the search.
   virtual Result<Outcome> run(const Request& request) = 0;
+  // Several that do not depend on each other, in their order; side by side where that is wanted.
+  virtual std::vector<Result<Outcome>> run_all(const std::vector<Request>& requests) {
+    std::vector<Result<Outcome>> outcomes;
+    for (const Request& request : requests) outcomes.push_back(run(request));
+    return outcomes;
+  }
+  // How many run side by side; 1: what may turn out superfluous is not begun.
+  virtual int jobs() const { return 1; }
   // The checks, and the ports that they speak to; known once the first trial has run (they may have
   // been chosen in it).
   virtual std::vector<verdict::CheckEntry> checks() const = 0;

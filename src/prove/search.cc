@@ -24,14 +24,31 @@ Choice without(Choice choice, const Privilege& privilege) {
   return choice;
 }
 
-Step<const Record*> Search::run(const std::string& kind, const Choice& choice) {
+Request Search::request(const std::string& kind, const Choice& choice) const {
   Request request;
   request.kind = kind;
   request.policy = universe_.policy(choice);
   request.without = universe_.withheld(choice);
   request.cold = manner_.cold;
   request.restart = manner_.restart;
-  return ledger_.run(std::move(request));
+  return request;
+}
+
+Step<const Record*> Search::run(const std::string& kind, const Choice& choice) {
+  return ledger_.run(request(kind, choice));
+}
+
+Step<void> Search::fail_ahead(const std::string& kind,
+                              const std::vector<std::pair<Choice, int>>& choices) {
+  if (ledger_.jobs() <= 1) return {};
+  std::vector<Request> requests;
+  for (const auto& [choice, times] : choices) {
+    const Record* known = record(choice);
+    if (known != nullptr && known->passes() > 0) continue;
+    int missing = times - (known == nullptr ? 0 : known->fails());
+    for (int i = 0; i < missing; ++i) requests.push_back(request(kind, choice));
+  }
+  return ledger_.run_all(std::move(requests));
 }
 
 const Record* Search::record(const Choice& choice) const {
@@ -99,7 +116,7 @@ bool Search::apply(const Hints& hints, bool first, Choice& choice) {
     }
   }
   if (hints.home) {
-    for (auto& [name, value] : home_variables("/tmp")) choice.environment[name] = value;
+    for (auto& [name, value] : universe_.home_variables()) choice.environment[name] = value;
     Element tmp{{Axis::kWrite, "/tmp"}, /*asked=*/false};
     universe_.add(tmp);
     choice.granted.insert(tmp.privilege);
@@ -215,6 +232,9 @@ Step<Choice> Search::polish(Choice choice, const Choice& floor) {
   bool changed = true;
   while (changed) {
     changed = false;
+    std::vector<std::pair<Choice, int>> all;
+    for (const Privilege& p : removable(choice, floor)) all.emplace_back(without(choice, p), 1);
+    PARE_CHECK_OK(fail_ahead("minimal", all));
     for (const Privilege& p : removable(choice, floor)) {
       Choice less = without(choice, p);
       PARE_TRY(bool pass, passes("minimal", less));
@@ -343,7 +363,7 @@ Step<Choice> Search::fix_user(Choice choice) {
   }
   Choice homeless = less;
   homeless.user = users_.back().user;
-  for (auto& [name, value] : home_variables("/tmp")) homeless.environment[name] = value;
+  for (auto& [name, value] : universe_.home_variables()) homeless.environment[name] = value;
   universe_.add({{Axis::kWrite, "/tmp"}, /*asked=*/false});
   homeless.granted.insert({Axis::kWrite, "/tmp"});
   PARE_TRY(bool pass, passes("fix", homeless));

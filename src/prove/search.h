@@ -1,6 +1,7 @@
 // From a policy that is too tight to one that passes and from which nothing more can be taken.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -32,10 +33,19 @@ class Search {
   // failed. Starts with `floor`, which is never searched below.
   Step<Choice> find(const Choice& floor);
 
+  // The published way, for comparison: each privilege is taken from the whole, as often as --repeat
+  // says. What fails without is kept, with its trials in `needs`; what is left was never tried
+  // together.
+  Step<Choice> one_by_one(const Choice& floor, std::map<Privilege, Need>& needs);
+
   // Whether checks pass under it; run only when that is not known yet.
   Step<bool> passes(const std::string& kind, const Choice& choice);
   // Runs it until it failed `times` times; false when it passed.
   Step<bool> fails(const std::string& kind, const Choice& choice, int times);
+  // Brings the failures of each choice up to so many, side by side; a choice that passes on the way
+  // is left alone. Nothing is run where trials go one by one.
+  Step<void> fail_ahead(const std::string& kind,
+                        const std::vector<std::pair<Choice, int>>& choices);
   const Record* record(const Choice& choice) const;
   // Of the last run that failed (passed) under it; nullptr without a recorder.
   const evidence::Evidence* evidence(const Choice& choice, bool pass) const;
@@ -54,6 +64,7 @@ class Search {
   Step<Choice> polish(Choice choice, const Choice& floor);
 
  private:
+  Request request(const std::string& kind, const Choice& choice) const;
   Step<const Record*> run(const std::string& kind, const Choice& choice);
   Step<bool> give_back(Choice& choice);
   bool apply(const Hints& hints, bool first, Choice& choice);

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "privilege/seccomp.h"
+#include "prove/arguments.h"
 #include "prove/candidates.h"
 #include "prove/usage.h"
 
@@ -65,6 +66,8 @@ Universe::Universe(const Question& question, std::vector<uint16_t> check_ports,
   add_written();
   add_port_start();
   add_memlock();
+  add_driver_capabilities();
+  recognise();
   mark_used();
   mark_ports();
   sort();
@@ -261,6 +264,7 @@ privilege::SeccompProfile Universe::profile(const Choice& choice, bool no_new_pr
   privilege::SeccompProfile profile;
   profile.syscalls.assign(calls.begin(), calls.end());
   profile.serve.assign(serve.begin(), serve.end());
+  profile.arguments = seen_arguments(baselines_, choice.calls);
   for (const std::string& name : privilege::fallback_syscalls()) {
     if (calls.count(name) == 0) profile.enosys.push_back(name);
   }
@@ -366,6 +370,8 @@ privilege::Policy Universe::policy(const Choice& choice) const {
     }
     policy.sysctls[kPortStart] = std::to_string(lowest);
   }
+  withhold_driver_capabilities(choice, policy);
+  policy = with_switches(std::move(policy), switches_);
   for (const auto& [name, value] : choice.environment) policy.environment[name] = value;
   return policy;
 }

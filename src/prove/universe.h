@@ -11,6 +11,7 @@
 #include "privilege/policy.h"
 #include "privilege/privilege.h"
 #include "prove/prover.h"
+#include "target/servers.h"
 
 namespace pare::prove {
 
@@ -27,6 +28,23 @@ struct Element {
   std::string used_by;                // by what, one clause: "socket(AF_PACKET)"
   std::vector<std::string> evidence;  // ids of facts
   evidence::Phase phase = evidence::Phase::kServe;  // pull: used before readiness alone
+};
+
+// A path that answers on a port of the checks and that no check asks for.
+struct OpenEndpoint {
+  Element element;
+  uint16_t port = 0;
+  std::string method, path, role;
+  const target::ServerEndpoint* known = nullptr;  // its row; nullptr: none of this family
+};
+
+// Changes of the server's own settings that hold for every trial once they are adopted.
+struct Switches {
+  std::vector<std::string> arguments;              // appended
+  std::vector<std::string> without;                // left out
+  std::map<std::string, std::string> environment;  // set
+  bool empty() const { return arguments.empty() && without.empty() && environment.empty(); }
+  void add(const target::ServerSwitch& more);
 };
 
 struct TmpfsForm {
@@ -74,6 +92,20 @@ class Universe {
   const Question& question() const { return question_; }
   const std::vector<uint16_t>& check_ports() const { return check_ports_; }
   const std::vector<evidence::Evidence>& baselines() const { return baselines_; }
+  // Paths that answer, as the baselines or `evidence` (of a run under other settings) show them.
+  std::vector<OpenEndpoint> open_endpoints(const std::vector<verdict::CheckEntry>& checks) const;
+  std::vector<OpenEndpoint> open_endpoints(const std::vector<verdict::CheckEntry>& checks,
+                                           const evidence::Evidence& evidence) const;
+  // By its own words, else by image or command; nullptr: not recognised.
+  const target::Server* server() const { return server_; }
+  // From now on every policy holds them.
+  void adopt(Switches switches) { switches_ = std::move(switches); }
+  // The whole target, with settings changed.
+  privilege::Policy with_switches(privilege::Policy policy, const Switches& switches) const;
+  // Variables that send a server without a home to /tmp: those that any takes, then its family's.
+  std::map<std::string, std::string> home_variables() const;
+  bool can_raise_memlock() const { return can_raise_memlock_; }
+
   // Ports that are published or listen, without those of the checks.
   const std::vector<Element>& other_ports() const { return other_ports_; }
 
@@ -83,6 +115,9 @@ class Universe {
   void add_written();
   void add_port_start();
   void add_memlock();
+  void add_driver_capabilities();
+  void recognise();
+  void withhold_driver_capabilities(const Choice& choice, privilege::Policy& policy) const;
   void mark_used();
   void mark_ports();
   void sort();
@@ -98,6 +133,8 @@ class Universe {
   std::vector<Element> elements_;
   std::vector<Element> other_ports_;
   bool can_raise_memlock_ = true;
+  const target::Server* server_ = nullptr;
+  Switches switches_;
   uint64_t pids_limit_ = 0;
 };
 

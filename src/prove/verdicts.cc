@@ -42,9 +42,11 @@ class Words {
       }
     }
     add_ports();
+    for (Verdict& verdict : endpoint_verdicts(universe_, ledger_, answer_)) add(std::move(verdict));
     std::stable_sort(proof_.verdicts.begin(), proof_.verdicts.end(),
                      [](const Verdict& a, const Verdict& b) { return a.privilege < b.privilege; });
     add_findings(ledger_, answer_, loss_, proof_);
+    add_settings(universe_, answer_, proof_);
     conclude();
   }
 

@@ -88,6 +88,7 @@ void annotate_listeners(evidence::Evidence& evidence,
       fact.speaks = identity.speaks;
       fact.role = identity.role;
       fact.endpoints = identity.endpoints;
+      fact.server = identity.server;
     }
   }
 }

@@ -242,6 +242,8 @@ class Session {
       if (start_.ask_endpoints) {
         auto found = check::endpoints(subject_, port, identity->tls);
         if (found) fact.endpoints = std::move(*found);
+        auto family = check::server_family(subject_, port, identity->tls);
+        if (family) fact.server = std::move(*family);
       }
       identities_.push_back(std::move(fact));
     }

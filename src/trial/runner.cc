@@ -4,8 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <future>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -51,6 +55,55 @@ Result<prove::Outcome> Runner::run(const prove::Request& request) {
   PARE_CHECK_OK(journal_.record(request, outcome));
   learn(outcome);
   return outcome;
+}
+
+std::vector<Result<prove::Outcome>> Runner::run_all(const std::vector<prove::Request>& requests) {
+  // What only the first trial of all decides (volumes, checks) is decided by now.
+  size_t most = first_ ? 1 : static_cast<size_t>(jobs());
+  if (most <= 1 || requests.size() <= 1) return TrialRunner::run_all(requests);
+  std::vector<Result<prove::Outcome>> outcomes(requests.size());
+  std::vector<bool> known(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    auto found = journal_.find(requests[i]);
+    known[i] = !found || *found;
+    if (known[i]) outcomes[i] = run(requests[i]);
+  }
+  std::atomic<size_t> next{0};
+  auto work = [&] {
+    for (size_t i; (i = next++) < requests.size();) {
+      if (known[i]) continue;
+      outcomes[i] = run_fresh(requests[i]);
+      if (!outcomes[i]) continue;
+      std::lock_guard lock(journal_mutex_);
+      if (auto done = journal_.record(requests[i], *outcomes[i]); !done) {
+        outcomes[i] = tl::unexpected(done.error());
+      }
+    }
+  };
+  std::vector<std::future<void>> threads;
+  for (size_t i = 0; i < std::min(most, requests.size()); ++i) {
+    threads.push_back(std::async(std::launch::async, work));
+  }
+  for (auto& thread : threads) thread.wait();
+  return outcomes;
+}
+
+namespace {
+
+uint64_t available_bytes() {
+  auto text = base::read_file("/proc/meminfo");
+  size_t at = text ? text->find("MemAvailable:") : std::string::npos;
+  return at == std::string::npos ? 0 : std::strtoull(text->c_str() + at + 13, nullptr, 10) * 1024;
+}
+
+}  // namespace
+
+int Runner::jobs() const {
+  if (options_.jobs > 0) return options_.jobs;
+  if (!options_.target.gpus.empty() || peak_bytes_ == 0) return 1;
+  uint64_t by_memory = available_bytes() / 2 / peak_bytes_;
+  uint64_t by_processors = std::thread::hardware_concurrency() / 2;
+  return static_cast<int>(std::clamp<uint64_t>(std::min(by_memory, by_processors), 1, 8));
 }
 
 Result<prove::Outcome> Runner::run_fresh(const prove::Request& request) {
@@ -105,8 +158,8 @@ Result<StartResult> Runner::start(const prove::Request& request, int number,
   start.detect = options_.checks.empty();
   start.record = options_.record && number == 0;
   start.patience = patience(request);
+  start.ask_endpoints = prove::asks_endpoints(request.kind);
   if (request.kind == "baseline") {
-    start.ask_endpoints = true;
     for (uint16_t port : check_ports()) start.policy.ports.push_back({port, "tcp", "inference"});
   }
   if (!stops_) start.stop_limit = milliseconds(0);
@@ -120,8 +173,9 @@ Result<StartResult> Runner::start(const prove::Request& request, int number,
 check::Patience Runner::patience(const prove::Request& request) const {
   check::Patience patience{options_.ready_limit, options_.ready_limit};
   if (!baseline_ || request.cold) return patience;
-  auto of_seconds = [](double seconds) {
-    return milliseconds(static_cast<int64_t>(seconds * 1000));
+  // Side by side each is slower.
+  auto of_seconds = [&](double seconds) {
+    return milliseconds(static_cast<int64_t>(seconds * 1000)) * jobs();
   };
   patience.limit =
       std::min(patience.limit, std::max(milliseconds(5'000), of_seconds(baseline_->seconds * 4)));
@@ -138,6 +192,7 @@ void Runner::learn(const prove::Outcome& outcome) {
     baseline_.emplace();
     baseline_->seconds = baseline_->answering_seconds = outcome.seconds;
   }
+  if (outcome.evidence) peak_bytes_ = outcome.evidence->peaks.memory_bytes;
   for (const prove::CheckOutcome& check : outcome.checks) {
     if (check.implied && check.name == "stop") stops_ = check.pass;
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,8 +30,9 @@ struct RunnerOptions {
   std::string state_dir;            // of this session
   std::string out_dir;
   bool record = true;
-  std::string netns;                               // where egress is open (oci)
-  bool host_egress = false;                        // egress through the host's own network (oci)
+  std::string netns;         // where egress is open (oci)
+  bool host_egress = false;  // egress through the host's own network (oci)
+  int jobs = 0;              // trials side by side; 0: as processors and memory allow
   std::chrono::milliseconds ready_limit{600'000};  // of the baseline; trials take theirs from it
 };
 
@@ -40,6 +42,10 @@ class Runner : public prove::TrialRunner {
       : options_(std::move(options)), journal_(std::move(journal)), volumes_(std::move(volumes)) {}
 
   Result<prove::Outcome> run(const prove::Request& request) override;
+  std::vector<Result<prove::Outcome>> run_all(const std::vector<prove::Request>& requests) override;
+  // As asked; else half the processors, as long as the baseline's peak fits so often into half of
+  // the memory that is free, and one where the target has GPUs: these are shared by all.
+  int jobs() const override;
   std::vector<verdict::CheckEntry> checks() const override;
   std::vector<uint16_t> check_ports() const override;
   bool can_raise_memlock() const override;
@@ -56,9 +62,11 @@ class Runner : public prove::TrialRunner {
 
   RunnerOptions options_;
   Journal journal_;
+  std::mutex journal_mutex_;
   Volumes volumes_;
   // Learnt from the first baseline, and used to bound the trials that follow.
   std::optional<check::Ready> baseline_;
+  uint64_t peak_bytes_ = 0;
   bool stops_ = true;
   bool first_ = true;
 };

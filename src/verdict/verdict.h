@@ -51,7 +51,9 @@ struct CheckEntry {
 
 struct TrialEntry {
   int id = 0;
-  std::string kind;  // "baseline", "all-away", "give-back", "bisect", "fix", "minimal", "confirm"
+  // "baseline", "settings", "all-away", "give-back", "bisect", "fix", "minimal", "confirm",
+  // "refusal", "cold", "slow"
+  std::string kind;
   std::string outcome;               // "pass" | "fail" | "flaky"
   std::vector<std::string> failed;   // names of checks
   std::vector<std::string> without;  // privileges that were withheld

@@ -69,6 +69,15 @@ class Llama(harness.Ground):
         self.assertEqual([p["port"] for p in policy["ports"]], [8000])
         self.assertLess(len(policy["seccomp"]["syscalls"]), 80)
         self.assertIn("read", policy["seccomp"]["syscalls"])
+        # Other callers' slots are closed by the server's own switch; nothing closes its settings.
+        endpoints = {v["value"]: v for v in proof["verdicts"] if v["axis"] == "endpoint"}
+        self.assertEqual(endpoints["GET /slots"]["verdict"], "unneeded")
+        self.assertEqual(endpoints["GET /slots"]["fix"]["change"], "argument=--no-slots")
+        self.assertEqual(policy["arguments"][-1], "--no-slots")
+        self.assertIsNone(endpoints["GET /props"]["fix"])
+        self.assertNotIn("GET /metrics", endpoints)
+        self.assertTrue(any("GET /props" in a for a in proof["assumptions"]))
+        self.assertTrue(any("llama.cpp" in f["text"] for f in proof["findings"]))
         starts = sum(t["starts"] for t in proof["trials"])
         self.assertLessEqual(starts, 12)
         return verdicts

@@ -36,6 +36,16 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": answer.encode()})
 '''
 
+KEEPS = """checks:
+  - exec:
+      - sh
+      - -c
+      - redis-cli set k v | grep -q OK; redis-cli get k | grep -q v && redis-cli save | grep -q OK
+    port: 6379
+    name: kept
+"""
+
+
 class Servers(harness.Ground):
     def debian(self, *packages):
         made = subprocess.run(
@@ -81,6 +91,29 @@ class Servers(harness.Ground):
         self.assertIn("/var/lib/nginx", paths)
         self.assertIn("/run", paths)
 
+    def test_redis(self):
+        root = self.debian("nginx-light", "redis-server")
+        data = self.dir / "data"
+        data.mkdir()
+        data.chmod(0o777)
+        argv = "/usr/bin/redis-server --bind 0.0.0.0 --protected-mode no --dir /data".split()
+        checks = self.dir / "checks.yaml"
+        checks.write_text(KEEPS)
+        run, proof = self.prove(
+            root,
+            argv,
+            "--volume",
+            f"{data}:/data",
+            "--checks",
+            checks,
+            checks=(),
+        )
+        verdicts = self.signed(run, proof, 40)
+        self.assertEqual([p["port"] for p in proof["policy"]["ports"]], [6379])
+        self.assertEqual(verdicts["volume-write:/data"]["verdict"], "needed")
+        self.assertEqual(proof["policy"]["writable"], [])
+        self.assertEqual(list(data.iterdir()), [], "the user's own volume was written")
+
     def prove_torch(self):
         root = self.debian("python3-uvicorn", "python3-torch")
         app = self.dir / "app"
@@ -103,7 +136,7 @@ class Servers(harness.Ground):
 class Torch(Servers):
     """Alone in its lane: the root file system is 1.4 GB."""
 
-    test_nginx = None
+    test_nginx = test_redis = None
 
     def test_torch(self):
         self.prove_torch()
