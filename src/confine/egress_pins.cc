@@ -2,8 +2,10 @@
 
 #include <bpf/libbpf.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "confine/egress_links.h"
 #include "confine/egress_window.h"
 #include "sys/session.h"
 
@@ -21,7 +24,7 @@ namespace pare::confine {
 namespace {
 
 // Unmistakably the window's among the filters of an interface.
-constexpr uint32_t kHandle = 0x50617265, kPriority = 0xe6e5;
+constexpr uint32_t kPriority = 0xe6e5;
 
 std::string root_path() {
   return sys::state_root() + "/bpf";
@@ -51,12 +54,12 @@ bpf_tc_hook hook_of(int ifindex, bpf_tc_attach_point point) {
   return hook;
 }
 
-Status attach_filter(int ifindex, bpf_tc_attach_point point, int program) {
+Status attach_filter(int ifindex, uint32_t handle, bpf_tc_attach_point point, int program) {
   bpf_tc_hook hook = hook_of(ifindex, point);
   bpf_tc_opts opts = {};
   opts.sz = sizeof(opts);
   opts.prog_fd = program;
-  opts.handle = kHandle;
+  opts.handle = handle;
   opts.priority = kPriority;
   opts.flags = BPF_TC_F_REPLACE;
   if (int error = bpf_tc_attach(&hook, &opts); error != 0)
@@ -66,29 +69,50 @@ Status attach_filter(int ifindex, bpf_tc_attach_point point, int program) {
 
 }  // namespace
 
-Status attach_guard(const Guard& guard, int out_program, int in_program) {
-  bpf_tc_hook hook = hook_of(guard.ifindex, BPF_TC_INGRESS);
-  const int error = bpf_tc_hook_create(&hook);
-  if (error != 0 && error != -EEXIST)
-    return fail_errno(fmt::format("cannot guard network interface {} (clsact)", guard.ifindex),
-                      -error);
-  // Seen from the host: what leaves the container comes in here.
-  PARE_CHECK_OK(attach_filter(guard.ifindex, BPF_TC_EGRESS, in_program));
-  return attach_filter(guard.ifindex, BPF_TC_INGRESS, out_program);
+uint32_t guard_handle(const std::string& pins) {
+  return static_cast<uint32_t>(std::stoul(base::sha256_hex(pins).substr(0, 7), nullptr, 16)) | 1;
 }
 
-Status remove_guard(const Guard& guard) {
+Status attach_guard(int ifindex, uint32_t handle, int out_program, int in_program) {
+  bpf_tc_hook hook = hook_of(ifindex, BPF_TC_INGRESS);
+  const int error = bpf_tc_hook_create(&hook);
+  if (error != 0 && error != -EEXIST)
+    return fail_errno(fmt::format("cannot guard network interface {} (clsact)", ifindex), -error);
+  // Seen from the host: what leaves the container comes in here.
+  PARE_CHECK_OK(attach_filter(ifindex, handle, BPF_TC_EGRESS, in_program));
+  return attach_filter(ifindex, handle, BPF_TC_INGRESS, out_program);
+}
+
+Status remove_guard(int ifindex, uint32_t handle) {
   for (bpf_tc_attach_point point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
-    bpf_tc_hook hook = hook_of(guard.ifindex, point);
+    bpf_tc_hook hook = hook_of(ifindex, point);
     bpf_tc_opts opts = {};
     opts.sz = sizeof(opts);
-    opts.handle = kHandle;
+    opts.handle = handle;
     opts.priority = kPriority;
     const int error = bpf_tc_detach(&hook, &opts);
     if (error != 0 && error != -ENOENT && error != -ENODEV && error != -EINVAL)
-      return fail_errno(fmt::format("cannot remove the guard of interface {}", guard.ifindex),
-                        -error);
+      return fail_errno(fmt::format("cannot remove the guard of interface {}", ifindex), -error);
   }
+  return {};
+}
+
+Result<UniqueFd> hold_pins(const std::string& pins) {
+  UniqueFd fd(open(pins.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return fail_errno("cannot open " + pins, errno);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(ErrorKind::kHost, "another pare watches this container already", errno);
+  return fd;
+}
+
+Status clear_pins(const std::string& pins) {
+  for (const std::string& pin : entries(pins))
+    if (unlink(pin.c_str()) != 0 && errno != ENOENT)
+      return fail_errno("cannot remove " + pin, errno);
+  auto links = list_links();
+  if (!links) return {};
+  for (const NetworkLink& link : links->links)
+    if (!link.loopback) PARE_CHECK_OK(remove_guard(link.ifindex, guard_handle(pins)));
   return {};
 }
 
@@ -105,16 +129,30 @@ std::vector<std::string> pinned_windows() {
   return is_bpf_root(root_path()) ? entries(root_path()) : std::vector<std::string>{};
 }
 
+Result<std::string> pins_of(const std::string& subject) {
+  PARE_TRY(const std::string root, pin_root());
+  return root + "/" + base::sha256_hex(subject).substr(0, 16);
+}
+
 Status remove_pins(const std::string& pins) {
-  for (const std::string& pin : entries(pins))
-    if (unlink(pin.c_str()) != 0 && errno != ENOENT)
-      return fail_errno("cannot remove " + pin, errno);
+  PARE_CHECK_OK(clear_pins(pins));
   if (rmdir(pins.c_str()) != 0 && errno != ENOENT)
     return fail_errno("cannot remove " + pins, errno);
-  if (is_bpf_root(root_path()) && entries(root_path()).empty() &&
+  if (pinned_windows().empty() && is_bpf_root(root_path()) &&
       umount2(root_path().c_str(), MNT_DETACH) == 0)
     rmdir(root_path().c_str());
   return {};
+}
+
+Result<int> sweep_windows() {
+  int swept = 0;
+  for (const std::string& pins : pinned_windows()) {
+    auto lock = hold_pins(pins);
+    if (!lock) continue;
+    PARE_CHECK_OK(remove_pins(pins));
+    ++swept;
+  }
+  return swept;
 }
 
 }  // namespace pare::confine

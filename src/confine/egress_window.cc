@@ -29,6 +29,7 @@ using Skeleton = std::unique_ptr<egress_bpf, void (*)(egress_bpf*)>;
 using Link = std::unique_ptr<bpf_link, int (*)(bpf_link*)>;
 
 constexpr uint64_t kSecond = 1'000'000'000;
+constexpr size_t kCgroupPrograms = 8;
 
 uint64_t now_ns() {
   timespec now = {};
@@ -113,10 +114,11 @@ class KernelWindow final : public Window {
  public:
   explicit KernelWindow(Skeleton skeleton) : skeleton_(std::move(skeleton)) {}
   ~KernelWindow() override {
-    if (pins_.empty() && guard_.ifindex != 0) (void)remove_guard(guard_);
+    if (pins_.empty())
+      for (int ifindex : guards_) (void)remove_guard(ifindex, handle_);
   }
 
-  Status start(const WindowOptions& options);
+  Status start(const WindowOptions& options, UniqueFd lock, bool taken_over);
   Result<uint32_t> allow(const Exception& exception) override;
   Status revoke(uint32_t row) override;
   const std::map<uint32_t, ActiveException>& exceptions() const override { return exceptions_; }
@@ -125,7 +127,6 @@ class KernelWindow final : public Window {
   Status set_own(const std::vector<Address>& own) override;
   Status set_refusal(privilege::Refusal refusal) override;
   Status guard(int ifindex) override;
-  bool guarded() const override { return skeleton_->bss->guarded != 0; }
   Look look() override;
   WindowTotals totals() const override;
   uint64_t scope() const override { return skeleton_->bss->scope_id; }
@@ -148,7 +149,9 @@ class KernelWindow final : public Window {
   std::vector<Link> links_;
   std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_{nullptr, ring_buffer__free};
   std::string pins_;
-  Guard guard_;
+  UniqueFd lock_;            // on pins_: somebody holds this window
+  std::vector<int> guards_;  // interfaces
+  uint32_t handle_ = 0;      // of the guards' filters
   std::map<uint32_t, ActiveException> exceptions_;
   std::map<std::string, uint32_t> names_;  // the low bit: private addresses are meant
   std::vector<std::string> search_;
@@ -257,9 +260,10 @@ Status KernelWindow::adopt() {
   return {};
 }
 
-Status KernelWindow::start(const WindowOptions& options) {
+Status KernelWindow::start(const WindowOptions& options, UniqueFd lock, bool taken_over) {
+  lock_ = std::move(lock);
   pins_ = options.pins;
-  const bool stands = !pins_.empty() && access((pins_ + "/link0").c_str(), F_OK) == 0;
+  handle_ = guard_handle(pins_.empty() ? options.cgroup + "/" + options.leaf : pins_);
   UniqueFd cgroup(::open(options.cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!cgroup.valid())
     return fail(ErrorKind::kUsage, "there is no cgroup " + options.cgroup + ": is it running?",
@@ -269,7 +273,7 @@ Status KernelWindow::start(const WindowOptions& options) {
   auto* globals = skeleton_->bss;
   globals->refusal = kernel_refusal(options.refusal);
   globals->open_names = options.open_names;
-  if (stands) return adopt();
+  if (taken_over) return adopt();
   globals->joined = options.joined;
   PARE_CHECK_OK(attach(options, cgroup.get()));
   return pins_.empty() ? Status{} : pin();
@@ -387,10 +391,11 @@ Status KernelWindow::set_refusal(privilege::Refusal refusal) {
 }
 
 Status KernelWindow::guard(int ifindex) {
-  guard_ = {ifindex};
+  if (std::find(guards_.begin(), guards_.end(), ifindex) != guards_.end()) return {};
   // From here on the sockets say what they were let through with, before anything is dropped.
   skeleton_->bss->guarded = 1;
-  return attach_guard(guard_, bpf_program__fd(skeleton_->progs.guard_out),
+  guards_.push_back(ifindex);
+  return attach_guard(ifindex, handle_, bpf_program__fd(skeleton_->progs.guard_out),
                       bpf_program__fd(skeleton_->progs.guard_in));
 }
 
@@ -466,15 +471,32 @@ WindowTotals KernelWindow::totals() const {
 }
 
 Status KernelWindow::close() {
-  if (guard_.ifindex != 0) PARE_CHECK_OK(remove_guard(guard_));
-  guard_.ifindex = 0;
+  for (int ifindex : std::exchange(guards_, {})) PARE_CHECK_OK(remove_guard(ifindex, handle_));
   links_.clear();
-  return pins_.empty() ? Status{} : remove_pins(std::exchange(pins_, ""));
+  if (pins_.empty()) return {};
+  lock_.reset();
+  return remove_pins(std::exchange(pins_, ""));
+}
+
+// A link that was pinned stands on the cgroup of this id; 0: it is gone, or none.
+uint64_t cgroup_of_link(const std::string& path) {
+  UniqueFd fd(bpf_obj_get(path.c_str()));
+  bpf_link_info info = {};
+  uint32_t size = sizeof(info);
+  if (!fd.valid() || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) return 0;
+  return info.type == BPF_LINK_TYPE_CGROUP ? info.cgroup.cgroup_id : 0;
+}
+
+// Whole, and on this cgroup.
+bool stands(const WindowOptions& options) {
+  struct stat st {};
+  const size_t last = options.leaf.empty() ? kCgroupPrograms - 1 : kCgroupPrograms;
+  const std::string path = fmt::format("{}/link{}", options.pins, last);
+  return stat(options.cgroup.c_str(), &st) == 0 && cgroup_of_link(path) == st.st_ino;
 }
 
 // Maps stand where their pins are; one that stands already is used again (libbpf).
 Status set_pin_paths(egress_bpf& skeleton, const std::string& pins) {
-  PARE_CHECK_OK(base::make_directories(pins, 0700));
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton.obj) {
     std::string name = bpf_map__name(map);
@@ -491,14 +513,22 @@ Result<std::unique_ptr<Window>> Window::open(const WindowOptions& options) {
   libbpf_set_print(quiet);
   Skeleton skeleton(egress_bpf__open(), egress_bpf__destroy);
   if (!skeleton) return fail_errno("cannot read the egress window's programs", errno);
-  if (!options.pins.empty()) PARE_CHECK_OK(set_pin_paths(*skeleton, options.pins));
+  UniqueFd lock;
+  bool taken_over = false;
+  if (!options.pins.empty()) {
+    PARE_CHECK_OK(base::make_directories(options.pins, 0700));
+    PARE_TRY(lock, hold_pins(options.pins));
+    taken_over = stands(options);
+    if (!taken_over) PARE_CHECK_OK(clear_pins(options.pins));
+    PARE_CHECK_OK(set_pin_paths(*skeleton, options.pins));
+  }
   if (int error = egress_bpf__load(skeleton.get()); error != 0)
     return fail_errno(
         "this kernel does not take the egress window's programs (Linux 5.18 with BTF, and root, "
         "are needed; pins of another version go with `pare clean`)",
         -error);
   auto window = std::make_unique<KernelWindow>(std::move(skeleton));
-  PARE_CHECK_OK(window->start(options));
+  PARE_CHECK_OK(window->start(options, std::move(lock), taken_over));
   return window;
 }
 

@@ -102,7 +102,6 @@ class Window {
   // On the host's end of the container's veth (an interface of the caller's network namespace),
   // drops what no socket was let through with: AF_PACKET.
   virtual Status guard(int ifindex) = 0;
-  virtual bool guarded() const = 0;
 
   virtual Look look() = 0;
   virtual WindowTotals totals() const = 0;
@@ -120,7 +119,9 @@ class Window {
 Result<std::string> pin_root();
 // The windows that stand there, whoever opened them.
 std::vector<std::string> pinned_windows();
-// Ends a pinned window that nobody holds, and unmounts the root when it was the last one.
-Status remove_pins(const std::string& pins);
+// The directory below pin_root() for a window on `subject` (any text).
+Result<std::string> pins_of(const std::string& subject);
+// Ends the pinned windows that no process holds; how many there were.
+Result<int> sweep_windows();
 
 }  // namespace pare::confine

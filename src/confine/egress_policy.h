@@ -1,0 +1,55 @@
+// What a window has learnt, as files: an amendment to a proof, rules for the next window, and the
+// platforms' own words. Pure text; nothing is written here.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "confine/egress_ledger.h"
+#include "confine/egress_rules.h"
+
+namespace pare::confine {
+
+// Whether the checks pass without it.
+enum class Need { kNeeded, kTolerated, kUnproven };
+std::string_view to_string(Need need);
+
+struct Learnt {
+  Exception exception;
+  std::vector<std::string> used_by;  // processes
+  uint64_t attempts = 0;
+  Need need = Need::kUnproven;
+  std::string because;  // one clause
+};
+
+struct WindowReport {
+  std::string subject;       // as the user calls it
+  std::string proof_digest;  // of the proof that is amended; empty: none
+  std::string refusal;       // how the rest fails
+  bool sealed = false;
+  std::string not_sealed_because;  // empty when sealed
+  uint64_t origin_ns = 0;          // when the window opened
+  double seconds = 0;
+  WindowTotals totals;
+  uint64_t others = 0;
+  std::vector<Learnt> learnt;
+  std::vector<Destination> destinations;
+  std::vector<Address> resolvers;
+};
+
+// "pare.egress/v1".
+nlohmann::json to_json(const WindowReport& report);
+// A file for --allow-file.
+std::string rules_text(const WindowReport& report);
+// networking.k8s.io/v1: what it can say. Names are no part of it; a comment says what is missing.
+std::string network_policy(const WindowReport& report);
+// cilium.io/v2 with toFQDNs.
+std::string cilium_policy(const WindowReport& report);
+// Prometheus' text format, for node_exporter's textfile collector.
+std::string metrics_text(const WindowReport& report);
+// Rules over these metrics.
+std::string alert_rules();
+
+}  // namespace pare::confine
