@@ -4,6 +4,7 @@
 
 #include "cli/target_options.h"
 #include "cli/verbs.h"
+#include "confine/egress_window.h"
 
 namespace pare::cli {
 
@@ -11,6 +12,9 @@ static Result<int> clean() {
   if (geteuid() != 0) return fail(ErrorKind::kHost, "pare clean needs root: run it with sudo");
   PARE_TRY(int swept, sweep_dead_sessions());
   fmt::print(stderr, "{} dead session{} removed\n", swept, swept == 1 ? "" : "s");
+  PARE_TRY(int windows, confine::sweep_windows());
+  if (windows > 0)
+    fmt::print(stderr, "{} egress window{} opened\n", windows, windows == 1 ? "" : "s");
   PARE_TRY(std::vector<sys::Session> left, sys::dead_sessions());
   if (left.empty()) return 0;
   return fail(ErrorKind::kHost,

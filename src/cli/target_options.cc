@@ -18,13 +18,6 @@ namespace pare::cli {
 
 namespace {
 
-std::string docker_socket() {
-  const char* host = getenv("DOCKER_HOST");
-  if (host == nullptr || *host == '\0') return engine::DockerOptions{}.socket;
-  std::string_view text = host;
-  return std::string(base::starts_with(text, "unix://") ? text.substr(7) : text);
-}
-
 // HOST:PATH[:ro|:rw]
 Result<target::Volume> parse_volume(const std::string& text) {
   std::vector<std::string> parts = base::split(text, ':');
@@ -160,6 +153,13 @@ Result<target::Target> rootfs_target(const TargetOptions& options) {
 }
 
 }  // namespace
+
+std::string docker_socket() {
+  const char* host = getenv("DOCKER_HOST");
+  if (host == nullptr || *host == '\0') return engine::DockerOptions{}.socket;
+  std::string_view text = host;
+  return std::string(base::starts_with(text, "unix://") ? text.substr(7) : text);
+}
 
 void add_target_options(CLI::App& app, TargetOptions& options) {
   app.add_option("--engine", options.engine,

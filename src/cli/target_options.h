@@ -50,6 +50,9 @@ Result<std::vector<check::Spec>> make_checks(const TargetOptions& options,
 // Default 10 minutes: a cold model server downloads before it answers.
 Result<std::chrono::milliseconds> ready_limit(const TargetOptions& options);
 
+// The Docker daemon's: DOCKER_HOST, or its default.
+std::string docker_socket();
+
 // A session of this process with its engine. Dead sessions of killed processes are swept first.
 struct Workshop {
   sys::Session session;

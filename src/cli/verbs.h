@@ -31,6 +31,7 @@ Action set_up_explain(CLI::App& app);
 Action set_up_report(CLI::App& app);
 Action set_up_diff(CLI::App& app);
 Action set_up_merge(CLI::App& app);
+Action set_up_watch(CLI::App& app);
 Action set_up_doctor(CLI::App& app);
 Action set_up_clean(CLI::App& app);
 

@@ -23,11 +23,18 @@ void add(std::set<T>& set, const T& value, size_t most = kMaxOfEach) {
   if (set.size() < most) set.insert(value);
 }
 
+// What a process calls itself may hold anything, a terminal's escapes among it.
+std::string printable(std::string text) {
+  for (char& c : text)
+    if (c < ' ' || c >= 127) c = '?';
+  return text;
+}
+
 std::string process_text(const Tried& tried) {
   if (tried.exe.empty()) return "";
-  return tried.comm.empty() || tried.comm == tried.exe.substr(0, 15)
-             ? tried.exe
-             : fmt::format("{} ({})", tried.exe, tried.comm);
+  return printable(tried.comm.empty() || tried.comm == tried.exe.substr(0, 15)
+                       ? tried.exe
+                       : fmt::format("{} ({})", tried.exe, tried.comm));
 }
 
 void add_times(Destination& destination, const Tried& tried) {

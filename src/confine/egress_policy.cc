@@ -83,6 +83,18 @@ std::string escaped(std::string_view text) {
 
 }  // namespace
 
+bool covers(const Exception& exception, const Destination& destination) {
+  if (exception.port != 0 && !destination.ports.empty() &&
+      destination.ports.count(exception.port) == 0)
+    return false;
+  if (!exception.name.empty()) return destination.name == exception.name;
+  return std::any_of(destination.addresses.begin(), destination.addresses.end(),
+                     [&](const std::string& text) {
+                       auto address = parse_address(text);
+                       return address && lies_in(*address, exception);
+                     });
+}
+
 std::string_view to_string(Need need) {
   switch (need) {
     case Need::kNeeded:

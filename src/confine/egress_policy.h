@@ -12,6 +12,9 @@
 
 namespace pare::confine {
 
+// Whether attempts to the destination are an exception's business.
+bool covers(const Exception& exception, const Destination& destination);
+
 // Whether the checks pass without it.
 enum class Need { kNeeded, kTolerated, kUnproven };
 std::string_view to_string(Need need);

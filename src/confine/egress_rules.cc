@@ -162,6 +162,10 @@ bool is_loopback(const Address& address) {
          (is_v4(address) && address[12] == 127);
 }
 
+bool lies_in(const Address& address, const Exception& exception) {
+  return exception.name.empty() && starts_alike(address, exception.address, exception.prefix);
+}
+
 Result<Exception> parse_exception(std::string_view text) {
   Exception exception;
   std::vector<std::string> parts = base::split(base::trim(text), ',');

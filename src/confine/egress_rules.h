@@ -36,6 +36,9 @@ struct Exception {
   bool operator==(const Exception&) const = default;
 };
 
+// Whether an address is one of an exception's range (not of a name's).
+bool lies_in(const Address& address, const Exception& exception);
+
 // NAME:443, 203.0.113.0/24:443, [2001:db8::1]:443/udp; then, behind commas: process=FILE,
 // private, for=30m. Without a port: every port. kUsage says which part is wrong. A name in forms
 // that no resolver asks for (wildcards, more than 126 bytes) is refused.

@@ -1,0 +1,382 @@
+// pare watch: nothing leaves a container but the exceptions; every attempt is shown.
+#include <fmt/core.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <memory>
+#include <optional>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "base/unique_fd.h"
+#include "cli/proof_file.h"
+#include "cli/target_options.h"
+#include "cli/verbs.h"
+#include "cli/watch_options.h"
+
+namespace pare::cli {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kTick{200};
+constexpr milliseconds kLookAtSubject{1'000}, kMetrics{2'000};
+
+Result<privilege::Refusal> parse_refusal(const std::string& text) {
+  if (text == "unreachable") return privilege::Refusal::kUnreachable;
+  if (text == "refused") return privilege::Refusal::kRefused;
+  if (text == "silent") return privilege::Refusal::kDropped;
+  return fail(ErrorKind::kUsage,
+              "--refusal is 'unreachable', 'refused' or 'silent', not '" + text + "'");
+}
+
+// Why something could leave beside the window; empty: nothing can.
+std::string not_sealed(const confine::SubjectState& state, bool guarded) {
+  if (state.pid == 0) return "";
+  if (state.host_network)
+    return "it shares the host's network: every service on the host's loopback is within its reach";
+  if (!state.packet_sockets) return "";
+  if (state.unpaired)
+    return "it may hold NET_RAW or NET_ADMIN, and a network device of it has no end here that "
+           "could be guarded: drop both capabilities";
+  if (!state.interfaces.empty() && !guarded)
+    return "it may hold NET_RAW or NET_ADMIN, and its veth is not guarded yet";
+  return "";
+}
+
+class Watch {
+ public:
+  explicit Watch(const WatchOptions& options) : options_(options) {}
+
+  Result<int> run() {
+    PARE_CHECK_OK(prepare());
+    PARE_CHECK_OK(open());
+    PARE_CHECK_OK(loop());
+    PARE_CHECK_OK(finish());
+    uint64_t lost = report_.others;
+    for (uint64_t loss : report_.totals.losses) lost += loss;
+    return report_.sealed && lost == 0 ? 0 : 1;
+  }
+
+ private:
+  Status prepare() {
+    if (geteuid() != 0)
+      return fail(ErrorKind::kHost, "pare needs root to close a container's egress: use sudo");
+    PARE_TRY(window_options_.refusal, parse_refusal(options_.refusal));
+    if (options_.dns != "closed" && options_.dns != "open")
+      return fail(ErrorKind::kUsage, "--dns is 'closed' or 'open', not '" + options_.dns + "'");
+    window_options_.open_names = options_.dns == "open";
+    if (!options_.window.empty()) {
+      length_ = base::parse_duration(options_.window);
+      if (!length_) return fail(ErrorKind::kUsage, "--window is a duration such as 30m");
+    }
+    PARE_CHECK_OK(read_exceptions());
+    PARE_TRY(checks_, check::parse_specs(options_.checks));
+    std::string word = options_.word;
+    if (is_proof(word)) PARE_CHECK_OK(read_watched_proof(word));
+    if (options_.prove && checks_.empty())
+      return fail(ErrorKind::kUsage, "--prove needs to know what 'it works' means: give --check");
+    PARE_TRY(subject_, confine::find_subject(word, docker_socket()));
+    if (options_.fixed && !subject_.leaf.empty())
+      subject_ = {subject_.name, subject_.directory(), "", subject_.container_id};
+    return read_resolvers();
+  }
+
+  static bool is_proof(const std::string& word) {
+    return base::ends_with(word, ".json") || access((word + "/proof.json").c_str(), F_OK) == 0;
+  }
+
+  Status read_watched_proof(std::string& word) {
+    PARE_TRY(ProofFile proof, read_proof(word));
+    if (options_.container.empty())
+      return fail(ErrorKind::kUsage,
+                  "--container says which container runs by this proof: its id, name or pid");
+    word = options_.container;
+    report_.proof_digest = proof.digest;
+    for (const privilege::EgressGrant& grant : proof.proof.policy.egress) {
+      if (grant.name == "any") continue;
+      std::string text = grant.name;
+      if (grant.port != 0) text += ":" + std::to_string(grant.port);
+      PARE_TRY(confine::Exception exception, confine::parse_exception(text));
+      given_.push_back(exception);
+    }
+    if (!checks_.empty()) return {};
+    std::vector<std::string> specs;
+    for (const verdict::CheckEntry& entry : proof.proof.checks)
+      if (!entry.spec.empty()) specs.push_back(entry.spec);
+    PARE_TRY(checks_, check::parse_specs(specs));
+    return {};
+  }
+
+  Status read_exceptions() {
+    for (const std::string& text : options_.allow) {
+      PARE_TRY(confine::Exception exception, confine::parse_exception(text));
+      given_.push_back(exception);
+    }
+    for (const std::string& file : options_.allow_files) {
+      PARE_TRY(std::string text, base::read_file(file));
+      PARE_TRY(auto exceptions, confine::parse_exceptions(text, file));
+      given_.insert(given_.end(), exceptions.begin(), exceptions.end());
+    }
+    return {};
+  }
+
+  Status read_resolvers() {
+    for (const std::string& text : options_.resolvers) {
+      auto address = confine::parse_address(text);
+      if (!address) return fail(ErrorKind::kUsage, "--resolver '" + text + "' is no address");
+      resolvers_.push_back(*address);
+    }
+    return {};
+  }
+
+  Status open() {
+    view_ = options_.json ? json_view()
+            : isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && getenv("NO_COLOR") == nullptr
+                ? screen_view()
+                : line_view();
+    state_ = confine::look_at(subject_);
+    window_options_.cgroup = subject_.cgroup;
+    window_options_.leaf = subject_.leaf;
+    window_options_.joined = state_.pid > 0;
+    PARE_TRY(window_options_.pins, confine::pins_of(subject_.directory()));
+    PARE_TRY(window_, confine::Window::open(window_options_));
+    for (confine::Exception exception : given_) PARE_CHECK_OK(allow(exception));
+    began_ = Clock::now();
+    timespec now = {};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    report_.origin_ns =
+        static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+    report_.subject = subject_.name;
+    report_.refusal = options_.refusal;
+    PARE_CHECK_OK(apply_state());
+    fill_report();
+    view_->opened(report_);
+    return {};
+  }
+
+  // An exception of the window lasts no longer than it.
+  Status allow(confine::Exception exception) {
+    const auto& standing = window_->exceptions();
+    const std::string text = to_string(exception);
+    for (const auto& [row, active] : standing)
+      if (to_string(active.exception) == text) return {};
+    if (length_ && !exception.lasts) exception.lasts = length_;
+    PARE_TRY([[maybe_unused]] uint32_t row, window_->allow(exception));
+    return {};
+  }
+
+  Status apply_state() {
+    std::vector<confine::Address> resolvers = resolvers_.empty() ? state_.resolvers : resolvers_;
+    if (resolvers != report_.resolvers || state_.search != search_) {
+      search_ = state_.search;
+      report_.resolvers = resolvers;
+      PARE_CHECK_OK(window_->set_resolvers(resolvers, search_));
+      if (resolvers_.empty())
+        for (const confine::Address& address : state_.foreign_resolvers)
+          view_->say("the container names " + confine::to_string(address) +
+                     " as its resolver, which is neither private nor the host's: --resolver " +
+                     confine::to_string(address) + " trusts it");
+    }
+    PARE_CHECK_OK(window_->set_own(state_.own));
+    bool guarded = !state_.interfaces.empty();
+    if (state_.packet_sockets && !state_.host_network)
+      for (int ifindex : state_.interfaces) guarded = window_->guard(ifindex) && guarded;
+    report_.not_sealed_because = not_sealed(state_, guarded);
+    report_.sealed = report_.not_sealed_because.empty();
+    return {};
+  }
+
+  Status loop() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    UniqueFd stop(signalfd(-1, &signals, SFD_CLOEXEC));
+    auto next_subject = Clock::now(), next_metrics = Clock::now();
+    while (true) {
+      pollfd wait = {stop.get(), POLLIN, 0};
+      if (poll(&wait, 1, static_cast<int>(kTick.count())) > 0) return {};
+      if (length_ && Clock::now() - began_ >= *length_) return {};
+      if (Clock::now() >= next_subject) {
+        next_subject = Clock::now() + kLookAtSubject;
+        PARE_CHECK_OK(look_at_subject());
+      }
+      look();
+      PARE_TRY(bool more, heed(view_->wish()));
+      if (!more || ended_) return {};
+      view_->update(report_);
+      if (!options_.metrics.empty() && Clock::now() >= next_metrics) {
+        next_metrics = Clock::now() + kMetrics;
+        PARE_CHECK_OK(base::write_file_atomic(options_.metrics, metrics_text(report_)));
+      }
+    }
+  }
+
+  Status look_at_subject() {
+    const int before = state_.pid;
+    confine::SubjectState now = confine::look_at(subject_);
+    if (now.pid == 0 && before != 0) view_->say("the container has ended");
+    if (now.pid != 0 && before == 0) view_->say("the container runs");
+    // With nothing that could start again under this name, there is nothing left to watch.
+    if (now.pid == 0 && access(subject_.directory().c_str(), F_OK) != 0 && subject_.leaf.empty())
+      ended_ = true;
+    if (now.pid == 0) {
+      state_.pid = 0;
+      return {};
+    }
+    // A resolver is believed when the container starts: later its file may say what it likes.
+    if (before != 0) {
+      now.resolvers = state_.resolvers;
+      now.search = state_.search;
+      now.foreign_resolvers = state_.foreign_resolvers;
+    }
+    state_ = now;
+    return apply_state();
+  }
+
+  void look() {
+    ledger_.take(window_->look(), report_.resolvers);
+    fill_report();
+  }
+
+  void fill_report() {
+    report_.seconds = std::chrono::duration<double>(Clock::now() - began_).count();
+    report_.totals = window_->totals();
+    report_.others = ledger_.others();
+    report_.destinations.clear();
+    for (const auto& [name, destination] : ledger_.destinations())
+      report_.destinations.push_back(destination);
+    std::sort(report_.destinations.begin(), report_.destinations.end(),
+              [](const auto& a, const auto& b) { return a.first_ns < b.first_ns; });
+    std::vector<confine::Learnt> learnt;
+    for (const auto& [row, active] : window_->exceptions()) learnt.push_back(learn(active));
+    report_.learnt = learnt;
+  }
+
+  // Who used an exception, by the ledger.
+  confine::Learnt learn(const confine::ActiveException& active) const {
+    confine::Learnt learnt;
+    learnt.exception = active.exception;
+    learnt.exception.lasts.reset();
+    for (const confine::Destination& destination : report_.destinations) {
+      if (destination.allowed == 0 || !confine::covers(active.exception, destination)) continue;
+      learnt.attempts += destination.allowed;
+      for (const std::string& process : destination.processes)
+        if (std::find(learnt.used_by.begin(), learnt.used_by.end(), process) ==
+            learnt.used_by.end())
+          learnt.used_by.push_back(process);
+    }
+    if (learnt.attempts == 0) learnt.because = "nobody used it in this window";
+    return learnt;
+  }
+
+  // False: the user has enough.
+  Result<bool> heed(const WatchView::Wish& wish) {
+    if (wish.kind == WatchView::Wish::kQuit) return false;
+    if (wish.kind == WatchView::Wish::kAllow) {
+      auto exception = confine::parse_exception(wish.exception);
+      Status allowed = exception ? allow(*exception) : Status(tl::unexpected(exception.error()));
+      view_->say(allowed ? "allowed " + wish.exception : allowed.error().message);
+    }
+    if (wish.kind == WatchView::Wish::kRefuse) {
+      std::optional<uint32_t> row;
+      for (const auto& [each, active] : window_->exceptions()) {
+        confine::Exception bare = active.exception;
+        bare.lasts.reset();
+        if (to_string(bare) == wish.exception) row = each;
+      }
+      if (row) PARE_CHECK_OK(window_->revoke(*row));
+      view_->say(row ? "refused again: " + wish.exception : "no such exception");
+    }
+    fill_report();
+    return true;
+  }
+
+  Status finish() {
+    look();
+    if (options_.prove)
+      PARE_CHECK_OK(prove_exceptions(*window_, subject_, checks_, *view_, report_.learnt));
+    if (!options_.out.empty()) PARE_CHECK_OK(write_files());
+    if (!options_.metrics.empty())
+      PARE_CHECK_OK(base::write_file_atomic(options_.metrics, metrics_text(report_)));
+    view_->closed(report_);
+    if (options_.keep) return {};
+    return window_->close();
+  }
+
+  Status write_files() {
+    PARE_CHECK_OK(base::make_directories(options_.out));
+    const std::pair<const char*, std::string> files[] = {
+        {"egress.json", to_json(report_).dump(1) + "\n"},
+        {"exceptions.txt", rules_text(report_)},
+        {"networkpolicy.yaml", network_policy(report_)},
+        {"cilium.yaml", cilium_policy(report_)},
+        {"alerts.yaml", confine::alert_rules()}};
+    for (const auto& [name, text] : files) {
+      PARE_CHECK_OK(base::write_file_atomic(options_.out + "/" + name, text));
+      if (!options_.json) fmt::print(stderr, "wrote {}/{}\n", options_.out, name);
+    }
+    return {};
+  }
+
+  const WatchOptions& options_;
+  confine::WindowOptions window_options_;
+  std::optional<milliseconds> length_;
+  std::vector<confine::Exception> given_;
+  std::vector<check::Spec> checks_;
+  std::vector<confine::Address> resolvers_;
+  std::vector<std::string> search_;
+  confine::WatchSubject subject_;
+  confine::SubjectState state_;
+  std::unique_ptr<WatchView> view_;
+  std::unique_ptr<confine::Window> window_;
+  confine::EgressLedger ledger_;
+  confine::WindowReport report_;
+  Clock::time_point began_ = Clock::now();
+  bool ended_ = false;
+};
+
+}  // namespace
+
+Action set_up_watch(CLI::App& app) {
+  auto options = std::make_shared<WatchOptions>();
+  app.add_option("container", options->word,
+                 "Docker or runc id, pid, cgroup directory; or a proof, with --container")
+      ->required();
+  app.add_option("--container", options->container, "the container that runs by the proof");
+  std::vector<CLI::Option*> repeatable = {
+      app.add_option("--allow", options->allow,
+                     "NAME:443 | CIDR:PORT[/udp] [,process=FILE][,private][,for=30m]"),
+      app.add_option("--allow-file", options->allow_files, "file of such rules, one a line"),
+      app.add_option("--resolver", options->resolvers,
+                     "address that names are asked of (default: the container's resolv.conf)"),
+      app.add_option("--check", options->checks, "what 'it works' means, for --prove"),
+  };
+  for (CLI::Option* option : repeatable) option->allow_extra_args(false);
+  app.add_option("--window", options->window,
+                 "how long to watch, and how long exceptions last (default: until Ctrl-C)");
+  app.add_option("--refusal", options->refusal, "unreachable | refused | silent");
+  app.add_option("--dns", options->dns,
+                 "closed | open: whether names of no exception may be asked (they open nothing)");
+  app.add_flag("--prove", options->prove,
+               "at the end refuse each exception alone and run the checks");
+  app.add_flag("--keep", options->keep, "leave the window in the kernel when pare ends");
+  app.add_flag("--fixed", options->fixed,
+               "hold for this cgroup alone, not for the container when it starts again");
+  app.add_option("--metrics", options->metrics, "file of Prometheus metrics, kept up to date");
+  app.add_option("-o,--out", options->out, "directory for what was learnt, as files");
+  app.add_flag("--json", options->json, "one JSON object a line");
+  return [options] { return Watch(*options).run(); };
+}
+
+}  // namespace pare::cli

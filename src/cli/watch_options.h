@@ -1,0 +1,55 @@
+// What `pare watch` is told, and how it shows what happens.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "check/check.h"
+#include "confine/egress_policy.h"
+#include "confine/egress_subject.h"
+#include "confine/egress_window.h"
+
+namespace pare::cli {
+
+struct WatchOptions {
+  std::string word;       // CONTAINER or PROOF
+  std::string container;  // of a proof
+  std::vector<std::string> allow, allow_files, resolvers, checks;
+  std::string window, refusal = "unreachable", dns = "closed", out, metrics;
+  bool keep = false, prove = false, json = false, fixed = false;
+};
+
+// Where the window shows itself. One of a terminal's screen, plain lines, JSON lines.
+class WatchView {
+ public:
+  WatchView() = default;
+  WatchView(const WatchView&) = delete;
+  WatchView& operator=(const WatchView&) = delete;
+  virtual ~WatchView() = default;
+  virtual void opened(const confine::WindowReport& report) = 0;
+  virtual void update(const confine::WindowReport& report) = 0;
+  virtual void say(const std::string& line) = 0;
+  virtual void closed(const confine::WindowReport& report) = 0;
+  // What the user wants since the last call; only a terminal's user can.
+  struct Wish {
+    enum Kind { kNothing, kQuit, kAllow, kRefuse } kind = kNothing;
+    std::string exception;  // kAllow: a rule; kRefuse: that of a row in the report
+  };
+  virtual Wish wish() { return {}; }
+};
+
+std::unique_ptr<WatchView> line_view();
+std::unique_ptr<WatchView> json_view();
+std::unique_ptr<WatchView> screen_view();
+
+// The rule that a person would write for a destination: its name (or address) and port.
+std::string suggested_rule(const confine::Destination& destination);
+
+// Refuses one exception after the other, runs the checks, and says which were missed.
+Status prove_exceptions(confine::Window& window, const confine::WatchSubject& subject,
+                        const std::vector<check::Spec>& checks, WatchView& view,
+                        std::vector<confine::Learnt>& learnt);
+
+}  // namespace pare::cli
