@@ -34,7 +34,7 @@ class ManPage(unittest.TestCase):
         for verb, page in pages.items():
             helped = set(re.findall(r"(--[a-z][a-z-]+)", help_of(verb).split("Options:")[1])) - {"--help"}
             named = set(re.findall(r"^\.B (--[a-z][a-z-]+)", page, flags=re.M))
-            if verb == "observe":  # "the target options of prove"
+            if verb in ("observe", "telemetry"):  # "the target options of prove"
                 named |= set(re.findall(r"^\.B (--[a-z][a-z-]+)", pages["prove"], flags=re.M)) & helped
             for option in re.findall(r"(--[a-z][a-z-]+)", page):
                 self.assertIn(option, helped | {"--"} | named, f"{verb}: the page names {option}")

@@ -24,6 +24,7 @@ const std::vector<Verb>& verb_table() {
       {"diff", "what changed from one proof to the next", set_up_diff},
       {"merge", "evidence of replicas as one, and who showed what", set_up_merge},
       {"watch", "close a container's egress, show every attempt, learn exceptions", set_up_watch},
+      {"telemetry", "what each opt-out variable really does, by trying it", set_up_telemetry},
       {"doctor", "say what this host can and cannot do", set_up_doctor},
       {"clean", "remove whatever a killed pare left behind", set_up_clean},
   };

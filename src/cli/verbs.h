@@ -32,6 +32,7 @@ Action set_up_report(CLI::App& app);
 Action set_up_diff(CLI::App& app);
 Action set_up_merge(CLI::App& app);
 Action set_up_watch(CLI::App& app);
+Action set_up_telemetry(CLI::App& app);
 Action set_up_doctor(CLI::App& app);
 Action set_up_clean(CLI::App& app);
 

@@ -28,7 +28,8 @@ Result<check::Subject> reach(const confine::WatchSubject& watched) {
   subject.pid = state.pid;
   subject.address = "127.0.0.1";
   for (const confine::Address& address : state.own)
-    if (!confine::is_loopback(address) && confine::to_string(address).find(':') == std::string::npos)
+    if (!confine::is_loopback(address) &&
+        confine::to_string(address).find(':') == std::string::npos)
       subject.address = confine::to_string(address);
   return subject;
 }

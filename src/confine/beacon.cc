@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kMinRounds = 4;
 constexpr double kMaxJitter = 0.35;
+constexpr double kMinPeriod = 5e7;  // ns; what comes faster is a burst, not a rhythm
 constexpr double kMinFactor = 1.25, kMaxFactor = 6;
 constexpr size_t kRandomPorts = 4;  // distinct ones, one nearly each round
 
@@ -82,6 +83,7 @@ std::optional<Beacon> find_beacon(const std::vector<uint64_t>& times_ns, size_t 
   const bool grows = factors.size() >= 3 &&
                      growing >= static_cast<std::ptrdiff_t>(factors.size()) - 2 &&
                      gaps.back() > 3 * gaps.front();
+  if (middle < kMinPeriod) return beacon;
   if (grows && factor >= kMinFactor && factor <= kMaxFactor) {
     beacon.rhythm = Rhythm::kBackOff;
     beacon.factor = factor;

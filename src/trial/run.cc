@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "record/recorder.h"
+#include "sys/deadline.h"
 #include "trial/annotate.h"
 #include "trial/closed_network.h"
 
@@ -184,6 +185,8 @@ class Session {
   }
 
   Status run_checks() {
+    sys::Deadline idle(start_.idle);
+    while (alive() && idle.sleep(milliseconds(100))) continue;
     for (const check::Spec& spec : start_.detect ? result_.detected : start_.checks) {
       PARE_TRY(check::CheckResult one, check::run(spec, subject_));
       std::string why = !one.pass && !alive() ? ended() : one.why;

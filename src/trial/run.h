@@ -29,8 +29,9 @@ struct Start {
   bool record = true;
   bool ask_endpoints = false;  // which known paths the ports answer; it makes some 30 requests each
   bool until_exit = false;     // observe a program that ends by itself: no readiness, no stop
-  check::Patience patience;    // until readiness; observe: `limit` until the exit
-  std::chrono::milliseconds stop_limit{10'000};                // SIGTERM to exit; 0: kill at once
+  std::chrono::milliseconds idle{0};             // left alone between readiness and the checks
+  check::Patience patience;                      // until readiness; observe: `limit` until the exit
+  std::chrono::milliseconds stop_limit{10'000};  // SIGTERM to exit; 0: kill at once
   std::function<std::string(const std::string&)> volume_path;  // container path -> host path
   std::vector<record::Area> layers;  // where what is written to the volumes lies
 };

@@ -1,5 +1,6 @@
-"""A container's outside world, in two network namespaces joined by a veth: a DNS server, servers
-that accept on any address, and a counter at the far end of every IP packet that left."""
+"""A container's outside world: its own network namespace, a host's, where pare stands and which
+forwards, and the far one, with a DNS server, servers that accept on any address, and a counter of
+every IP packet that came through."""
 import collections
 import contextlib
 import os
@@ -15,8 +16,8 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-NEAR, FAR = "10.77.0.2", "10.77.0.1"
-NEAR6, FAR6 = "fd77::2", "fd77::1"
+NEAR, HOST, HOST_OUT, FAR = "10.77.0.2", "10.77.0.1", "10.77.1.1", "10.77.1.2"
+NEAR6, HOST6, HOST_OUT6, FAR6 = "fd77::2", "fd77::1", "fd77:1::1", "fd77:1::2"
 RESOLVER = FAR
 # Without what no container has: packet sockets are a case of their own.
 PLAIN = ["setpriv", "--bounding-set=-net_raw,-net_admin", "--inh-caps=-net_raw,-net_admin"]
@@ -61,7 +62,7 @@ class World:
         self.directory = pathlib.Path(directory)
         self.ports = ports
         tag = f"pare-w-{os.getpid()}-{time.monotonic_ns() % 1000000}"
-        self.near, self.far = tag + "-n", tag + "-f"
+        self.near, self.host, self.far = tag + "-n", tag + "-h", tag + "-f"
         self.cgroup = cgroup2() / tag
         self.processes = []
         self.counter = None
@@ -79,17 +80,17 @@ class World:
 
     def _make(self):
         self.cgroup.mkdir()
-        for space in (self.near, self.far):
+        for space in (self.near, self.host, self.far):
             run("ip", "netns", "add", space)
             run("ip", "-n", space, "link", "set", "lo", "up")
-        run("ip", "-n", self.near, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0",
-            "netns", self.far)
-        for space, v4, v6 in ((self.near, NEAR, NEAR6), (self.far, FAR, FAR6)):
-            run("ip", "-n", space, "address", "add", v4 + "/24", "dev", "eth0")
-            run("ip", "-n", space, "address", "add", v6 + "/64", "dev", "eth0", "nodad")
-            run("ip", "-n", space, "link", "set", "eth0", "up")
-        run("ip", "-n", self.near, "route", "add", "default", "via", FAR)
-        run("ip", "-n", self.near, "route", "add", "default", "via", FAR6)
+        self._link(self.near, "eth0", NEAR, NEAR6, "box0", HOST, HOST6)
+        self._link(self.far, "eth0", FAR, FAR6, "out0", HOST_OUT, HOST_OUT6)
+        for space, v4, v6 in ((self.near, HOST, HOST6), (self.far, HOST_OUT, HOST_OUT6),
+                              (self.host, FAR, FAR6)):
+            run("ip", "-n", space, "route", "add", "default", "via", v4)
+            run("ip", "-n", space, "route", "add", "default", "via", v6)
+        for switch in ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"):
+            run("ip", "netns", "exec", self.host, "sh", "-c", f"echo 1 > /proc/sys/{switch}")
         # The far end is every address of the documentation and benchmark ranges.
         for network in ("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24",
                         "8.8.8.0/24", "169.254.169.254/32", "10.9.8.0/24"):
@@ -99,9 +100,19 @@ class World:
         self.server = self._outside("-c", SERVER, *self.ports)
         self.counter = Counter(self.far)
 
+    def _link(self, space, device, v4, v6, host_device, host_v4, host_v6):
+        run("ip", "-n", space, "link", "add", device, "type", "veth", "peer", "name", host_device,
+            "netns", self.host)
+        ends = ((space, device, v4, v6), (self.host, host_device, host_v4, host_v6))
+        for name, link, address, address6 in ends:
+            run("ip", "-n", name, "address", "add", address + "/24", "dev", link)
+            run("ip", "-n", name, "address", "add", address6 + "/64", "dev", link, "nodad")
+            run("ip", "-n", name, "link", "set", link, "up")
+
     def _outside(self, *words):
         process = self.outside(
-            [sys.executable, "-B", *map(str, words)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-B", *map(str, words)],
+            self.far, stdout=subprocess.PIPE, text=True,
         )
         assert process.stdout.readline().strip() == "ready"
         if words[0] != "-c":
@@ -110,10 +121,10 @@ class World:
             reader.start()
         return process
 
-    def outside(self, argv, **options):
-        """A process at the far end, where pare stands as well: that is "the host"."""
+    def outside(self, argv, space=None, **options):
+        """A process on the host, or at the far end."""
         process = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{self.far}", *map(str, argv)], **options
+            ["nsenter", f"--net=/run/netns/{space or self.host}", *map(str, argv)], **options
         )
         self.processes.append(process)
         return process
@@ -135,8 +146,8 @@ class World:
         self.processes.append(process)
         return process
 
-    def python(self, text, *args, **options):
-        return self.start([sys.executable, "-c", text, *args], **options)
+    def python(self, program, *args, **options):
+        return self.start([sys.executable, "-c", program, *args], **options)
 
     def asked(self):
         """The names that reached the DNS server."""
@@ -160,7 +171,7 @@ class World:
             for directory in sorted(self.cgroup.rglob("*/"), reverse=True):
                 _remove(directory)
             _remove(self.cgroup)
-        for space in (self.near, self.far):
+        for space in (self.near, self.host, self.far):
             subprocess.run(["ip", "netns", "del", space], check=False, stderr=subprocess.DEVNULL)
 
 

@@ -117,6 +117,7 @@ int on_sendmsg6(struct bpf_sock_addr* ctx) {
 SEC("cgroup/sock_create")
 int on_sock_create(struct bpf_sock* sk) {
   if (!current_in_scope()) return PASS;
+  if (sk->type == SOCK_STREAM) return PASS;  // its connect says it
   struct socket_state* state = state_of(sk, true);
   if (state) set_process(state);
   return PASS;
@@ -226,8 +227,15 @@ int on_egress(struct __sk_buff* skb) {
   struct packet p;
   struct bpf_sock* sk = skb->sk;
   if (sk) sk = bpf_sk_fullsock(sk);
-  if (!sk || read_packet(skb, 0, &p)) return drop();
+  if (!sk) return drop();
   struct socket_state* state = state_of(sk, false);
+  // A raw socket of protocol TCP writes its own headers; a stream's are the kernel's.
+  bool stream = sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP;
+  if (stream && state && !guarded &&
+      (state->role == ROLE_PASSIVE ||
+       (state->role == ROLE_ACTIVE && state->peeked && still_allowed(state))))
+    return PASS;
+  if (read_packet(skb, 0, &p)) return drop();
   bool resolver = bpf_map_lookup_elem(&resolvers, p.to) != 0;
   if (p.protocol == IPPROTO_UDP && !p.fragment && (resolver || p.destination == PORT_DNS) &&
       !(state && is_peer(p.to, p.destination, p.source)))
@@ -235,9 +243,8 @@ int on_egress(struct __sk_buff* skb) {
   // Nobody but a resolver answers in its name.
   if (bpf_map_lookup_elem(&resolvers, p.from) && !bpf_map_lookup_elem(&own, p.from)) return drop();
   if (skb->ifindex == LOOPBACK_DEVICE) return PASS;
-  int verdict = sk->protocol == IPPROTO_TCP && p.protocol == IPPROTO_TCP
-                    ? decide_tcp(skb, &p, sk, state)
-                    : decide_other(skb, &p, state);
+  int verdict = stream && p.protocol == IPPROTO_TCP ? decide_tcp(skb, &p, sk, state)
+                                                    : decide_other(skb, &p, state);
   return verdict == PASS ? approve(&p) : verdict;
 }
 
@@ -245,7 +252,11 @@ SEC("cgroup_skb/ingress")
 int on_ingress(struct __sk_buff* skb) {
   if (!packet_in_scope(skb)) return PASS;
   struct packet p;
-  if (read_packet(skb, 0, &p) || p.protocol != IPPROTO_UDP || p.fragment) return PASS;
+  __u8 start[10];  // up to IPv4's protocol
+  if (bpf_skb_load_bytes(skb, 0, start, sizeof(start)) ||
+      (start[0] >> 4 == 4 ? start[9] : start[6]) != IPPROTO_UDP)
+    return PASS;
+  if (read_packet(skb, 0, &p) || p.fragment) return PASS;
   if (bpf_map_lookup_elem(&resolvers, p.from)) return take_answer(skb, &p);
   if (skb->ifindex == LOOPBACK_DEVICE) return PASS;
   struct bpf_sock* sk = skb->sk;

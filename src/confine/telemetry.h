@@ -1,0 +1,57 @@
+// What an opt-out variable really does: attempts by destination without it, with it, and with its
+// enabling value, which is the positive control (0 is not to be compared with 0). Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "evidence/evidence.h"
+#include "target/servers.h"
+
+namespace pare::confine {
+
+struct TelemetryVariable {
+  std::string name, off;           // NAME=off is said to switch it off
+  std::string on;                  // NAME=on should switch it on; empty: there is no obvious one
+  std::vector<std::string> hosts;  // that it is about; empty: unknown
+  bool known = false;              // of this server, by the knowledge base
+  std::string source;
+};
+
+using Attempts = std::map<std::string, uint64_t>;  // by destination's name, else its address
+
+// Connections and datagrams by name; of names that were only asked for, the questions.
+Attempts attempts_of(const evidence::Evidence& evidence);
+
+// The server's own variables first, then those of other servers whose libraries it may hold, then
+// the user's ("K=V"). Each name and value once.
+std::vector<TelemetryVariable> variables_to_try(const target::Server* server,
+                                                const std::vector<std::string>& users);
+
+enum class Effect {
+  kWorks,  // nothing was tried with it, something without
+  kDoesNothing,
+  kPartial,   // less, or not everywhere
+  kUnknown,   // does nothing, and nothing says that this server knows it
+  kUnproven,  // nothing was tried with any value: 0 is not compared with 0
+};
+std::string_view to_string(Effect effect);
+
+struct TelemetryVerdict {
+  TelemetryVariable variable;
+  Attempts without, with, control;  // control: with the enabling value
+  bool has_control = false;
+  Effect effect = Effect::kUnproven;
+  std::string because;  // with the numbers
+};
+
+TelemetryVerdict judge(const TelemetryVariable& variable, const Attempts& without,
+                       const Attempts& with, const std::optional<Attempts>& control);
+
+nlohmann::json to_json(const TelemetryVerdict& verdict);
+
+}  // namespace pare::confine

@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+"""Allowed traffic with an egress window against without: bytes a second, round trips a second,
+connections a second, each by an address and by a name that was looked up. One JSON object a line."""
+import json
+import os
+import pathlib
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+from egress_world import World
+
+BUILD = pathlib.Path(sys.argv[1])
+PARE, ACTS = BUILD / "pare", BUILD / "planted" / "egress_acts"
+TARGET, PORT, SECONDS, ROUNDS = "203.0.113.50", 6000, 1.0, 7
+GOAL = 0.97
+
+
+class Window:
+    def __init__(self, world, state, rules):
+        options = [word for rule in rules for word in ("--allow", rule)]
+        self.process = world.outside(
+            [PARE, "watch", world.cgroup, "--json", *options],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PARE_STATE_DIR": str(state)},
+        )
+        self.process.stdout.readline()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=60)
+
+
+def measure(world, what):
+    done = world.start([ACTS, what, TARGET, str(PORT), str(SECONDS)], stdout=subprocess.PIPE, text=True)
+    return float(done.communicate(timeout=60)[0])
+
+
+def main():
+    # The allowed destination is the last of twenty exceptions: rules are looked at one by one.
+    rules = [f"198.51.100.{n}:443" for n in range(19)] + [f"{TARGET}:{PORT}"]
+    with tempfile.TemporaryDirectory(prefix="pare-bench-") as directory:
+        directory = pathlib.Path(directory)
+        with World(directory / "world") as world:
+            server = world.outside(
+                [ACTS, "serve", str(PORT)], world.far, stdout=subprocess.PIPE, text=True
+            )
+            server.stdout.readline()
+            ratios = {"bulk": [], "rounds": [], "connects": []}
+            for what in ratios:
+                measure(world, what)
+            for _ in range(ROUNDS):
+                for what, found in ratios.items():
+                    before = measure(world, what)
+                    with Window(world, directory / "state", rules):
+                        inside = measure(world, what)
+                    after = measure(world, what)
+                    found.append(inside / ((before + after) / 2))
+    for what, found in ratios.items():
+        value = statistics.median(found)
+        row = {
+            "bench": "egress",
+            "case": what,
+            "value": round(value, 3),
+            "unit": "ratio",
+            "goal": f">= {GOAL}",
+            "ok": value >= GOAL,
+            "spread": [round(min(found), 3), round(max(found), 3)],
+        }
+        print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
