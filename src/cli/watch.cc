@@ -58,8 +58,15 @@ class Watch {
   explicit Watch(const WatchOptions& options) : options_(options) {}
 
   Result<int> run() {
+    sigemptyset(&signals_);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals_, signal);
     PARE_CHECK_OK(prepare());
-    PARE_CHECK_OK(open());
+    // From here on an end is an orderly one: killed for good, the window would stay.
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    if (Status opened = open(); !opened) {
+      if (window_) PARE_CHECK_OK(window_->close());
+      return tl::unexpected(opened.error());
+    }
     PARE_CHECK_OK(loop());
     PARE_CHECK_OK(finish());
     uint64_t lost = report_.others;
@@ -140,10 +147,9 @@ class Watch {
   }
 
   Status open() {
-    view_ = options_.json ? json_view()
-            : isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && getenv("NO_COLOR") == nullptr
-                ? screen_view()
-                : line_view();
+    view_ = options_.json                                   ? json_view()
+            : isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) ? screen_view()
+                                                            : line_view();
     state_ = confine::look_at(subject_);
     window_options_.cgroup = subject_.cgroup;
     window_options_.leaf = subject_.leaf;
@@ -197,11 +203,7 @@ class Watch {
   }
 
   Status loop() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-    UniqueFd stop(signalfd(-1, &signals, SFD_CLOEXEC));
+    UniqueFd stop(signalfd(-1, &signals_, SFD_CLOEXEC));
     auto next_subject = Clock::now(), next_metrics = Clock::now();
     while (true) {
       pollfd wait = {stop.get(), POLLIN, 0};
@@ -330,6 +332,7 @@ class Watch {
   }
 
   const WatchOptions& options_;
+  sigset_t signals_ = {};
   confine::WindowOptions window_options_;
   std::optional<milliseconds> length_;
   std::vector<confine::Exception> given_;

@@ -69,7 +69,8 @@ class Screen final : public WatchView {
     const auto width = static_cast<size_t>(std::max(terminal_width(STDOUT_FILENO), 60));
     std::string text = "\033[H";
     auto line = [&](const std::string& words, const char* colour = "") {
-      text += fmt::format("{}{}{}\033[K\n", colour, cut(words, width), kPlain);
+      text += coloured_ ? fmt::format("{}{}{}\033[K\n", colour, cut(words, width), kPlain)
+                        : cut(words, width) + "\033[K\n";
     };
     line(fmt::format("egress of {}: closed, {} exceptions, {:.0f} s, {} denied, {} allowed",
                      report.subject, report.learnt.size(), report.seconds, denied(report),
@@ -155,6 +156,7 @@ class Screen final : public WatchView {
   }
 
   RawTerminal terminal_;
+  const bool coloured_ = colour_on_stdout();
   std::deque<std::string> said_;
   std::set<std::string> answered_;
   std::string asked_;
