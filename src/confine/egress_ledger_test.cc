@@ -1,0 +1,129 @@
+#include "confine/egress_ledger.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "confine/egress_opening.h"
+#include "confine/egress_policy.h"
+
+namespace pare::confine {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Attempt attempt(const std::string& address, uint16_t port, uint64_t at_ms) {
+  Attempt one;
+  one.address = *parse_address(address);
+  one.port = port;
+  one.protocol = 6;
+  one.count = 1;
+  one.times_ns = {at_ms * 1'000'000};
+  one.last_ns = at_ms * 1'000'000;
+  one.exe = "server";
+  one.comm = "wor\033ker";
+  return one;
+}
+
+Question question(const std::string& name) {
+  Question one;
+  one.name = name;
+  one.type = "A";
+  one.resolver = *parse_address("10.0.0.53");
+  one.count = 1;
+  one.bytes = name.size() + 18;
+  return one;
+}
+
+TEST(EgressLedger, AttemptsAreGroupedByDestinationNotByPort) {
+  EgressLedger ledger;
+  for (uint16_t i = 0; i < 8; ++i) {
+    Look look;
+    look.attempts.push_back(
+        attempt("203.0.113.9", static_cast<uint16_t>(40000 + 37 * i), 1000U * i));
+    ledger.take(look, {});
+  }
+  ASSERT_EQ(ledger.destinations().size(), 1U);
+  const Destination& one = ledger.destinations().begin()->second;
+  EXPECT_EQ(one.service(), "tcp 40000-40259 (8 ports)");
+  EXPECT_EQ(one.denied, 8U);
+  EXPECT_EQ(one.processes, std::set<std::string>{"server (wor?ker)"});
+  EXPECT_THAT(one.remark(), HasSubstr("every 1.0 s"));
+  EXPECT_THAT(one.remark(), HasSubstr("random ports"));
+}
+
+TEST(EgressLedger, NamesThatCarryDataAreOneTunnel) {
+  EgressLedger ledger;
+  for (int i = 0; i < 40; ++i) {
+    Look look;
+    look.questions = {question(std::string(40, static_cast<char>('a' + i % 26)) +
+                               std::to_string(i) + ".exfil.test"),
+                      question("www" + std::to_string(i % 3) + ".ordinary.test")};
+    ledger.take(look, {*parse_address("10.0.0.53")});
+  }
+  ASSERT_EQ(ledger.destinations().count("*.exfil.test"), 1U);
+  const Destination& tunnel = ledger.destinations().at("*.exfil.test");
+  EXPECT_TRUE(tunnel.tunnel);
+  EXPECT_EQ(tunnel.names, 40U);
+  EXPECT_EQ(tunnel.questions, 40U);
+  EXPECT_FALSE(tunnel.own_resolver);
+  EXPECT_EQ(ledger.destinations().count("www1.ordinary.test"), 1U);
+  EXPECT_EQ(ledger.destinations().size(), 4U);
+}
+
+TEST(EgressLedger, ItDoesNotGrowForEver) {
+  EgressLedger ledger;
+  Look look;
+  for (uint32_t i = 0; i < 10'000; ++i)
+    look.attempts.push_back(
+        attempt("198.18." + std::to_string(i / 250) + "." + std::to_string(i % 250), 1, 1));
+  ledger.take(look, {});
+  EXPECT_EQ(ledger.destinations().size(), kMaxDestinations);
+  EXPECT_EQ(ledger.others(), 10'000 - kMaxDestinations);
+}
+
+std::string client_hello(const std::string& name) {
+  auto sized = [](size_t bytes, const std::string& text) {
+    std::string out;
+    for (size_t i = bytes; i-- > 0;) out += static_cast<char>(text.size() >> (8 * i) & 0xff);
+    return out + text;
+  };
+  std::string server = std::string(1, '\0') + sized(2, name);
+  std::string extensions = std::string("\0\x2b", 2) + sized(2, "\x02\x03\x04") +
+                           std::string("\0\0", 2) + sized(2, sized(2, server));
+  std::string hello = "\x03\x03" + std::string(32, 'r') + sized(1, "session") +
+                      sized(2, "\x13\x01") + sized(1, std::string(1, '\0')) + sized(2, extensions);
+  return std::string("\x16\x03\x01", 3) + sized(2, "\x01" + sized(3, hello));
+}
+
+TEST(EgressOpening, TheServerNameIsRead) {
+  const std::string hello = client_hello("Hidden.vendor.test");
+  EXPECT_EQ(server_name(hello), "hidden.vendor.test");
+  for (size_t n = 0; n < hello.size(); ++n) EXPECT_EQ(server_name(hello.substr(0, n)), "") << n;
+  EXPECT_EQ(server_name("GET / HTTP/1.1\r\nHost: Plain.test:8080\r\n\r\n"), "plain.test");
+  EXPECT_EQ(server_name("SSH-2.0-OpenSSH_9.2\r\nhost: x\r\n"), "");
+}
+
+TEST(EgressPolicy, WhatItSaysIsWhatWasLearnt) {
+  WindowReport report;
+  report.subject = "Model_Server";
+  EXPECT_THAT(network_policy(report), HasSubstr("egress: []"));
+  EXPECT_THAT(network_policy(report), HasSubstr("name: model-server-egress"));
+  report.learnt.push_back(
+      {*parse_exception("model.test:443/tcp"), {"server"}, 3, Need::kNeeded, ""});
+  report.learnt.push_back({*parse_exception("[2001:db8::/32]:8443"), {}, 0, Need::kUnproven, ""});
+  const std::string plain = network_policy(report);
+  EXPECT_THAT(plain, HasSubstr("ipBlock: {cidr: \"2001:db8::/32\"}"));
+  EXPECT_THAT(plain, HasSubstr("- {port: 8443, protocol: UDP}"));
+  EXPECT_THAT(plain, HasSubstr("knows no names"));
+  const std::string cilium = cilium_policy(report);
+  EXPECT_THAT(cilium, HasSubstr("toFQDNs: [{matchName: \"model.test\"}]"));
+  EXPECT_THAT(cilium, HasSubstr("- {port: \"443\", protocol: TCP}"));
+  EXPECT_THAT(cilium, Not(HasSubstr("port: \"443\", protocol: UDP")));
+  auto again = parse_exceptions(rules_text(report), "rules");
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->size(), 2U);
+}
+
+}  // namespace
+}  // namespace pare::confine
