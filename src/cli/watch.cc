@@ -28,7 +28,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kTick{200};
+constexpr milliseconds kTick{200}, kStartingTick{20};
+constexpr int kStarting = 100;  // looks after a start at which its resolvers and devices may change
 constexpr milliseconds kLookAtSubject{1'000}, kMetrics{2'000};
 
 Result<privilege::Refusal> parse_refusal(const std::string& text) {
@@ -183,6 +184,11 @@ class Watch {
 
   Status apply_state() {
     std::vector<confine::Address> resolvers = resolvers_.empty() ? state_.resolvers : resolvers_;
+    // One of its own addresses would let the container answer itself.
+    auto is_own = [this](const confine::Address& address) {
+      return std::find(state_.own.begin(), state_.own.end(), address) != state_.own.end();
+    };
+    resolvers.erase(std::remove_if(resolvers.begin(), resolvers.end(), is_own), resolvers.end());
     if (resolvers != report_.resolvers || state_.search != search_) {
       search_ = state_.search;
       report_.resolvers = resolvers;
@@ -207,10 +213,12 @@ class Watch {
     auto next_subject = Clock::now(), next_metrics = Clock::now();
     while (true) {
       pollfd wait = {stop.get(), POLLIN, 0};
-      if (poll(&wait, 1, static_cast<int>(kTick.count())) > 0) return {};
+      const bool settled = state_.pid != 0 && looks_ > kStarting;
+      const auto pause = settled ? kTick : kStartingTick;
+      if (poll(&wait, 1, static_cast<int>(pause.count())) > 0) return {};
       if (length_ && Clock::now() - began_ >= *length_) return {};
       if (Clock::now() >= next_subject) {
-        next_subject = Clock::now() + kLookAtSubject;
+        next_subject = Clock::now() + (settled ? kLookAtSubject : milliseconds(0));
         PARE_CHECK_OK(look_at_subject());
       }
       look();
@@ -236,8 +244,9 @@ class Watch {
       state_.pid = 0;
       return {};
     }
-    // A resolver is believed when the container starts: later its file may say what it likes.
-    if (before != 0) {
+    // Resolvers are believed while the container starts: later its file may say what it likes.
+    looks_ = before == 0 ? 0 : looks_ + 1;
+    if (looks_ > kStarting) {
       now.resolvers = state_.resolvers;
       now.search = state_.search;
       now.foreign_resolvers = state_.foreign_resolvers;
@@ -347,6 +356,7 @@ class Watch {
   confine::WindowReport report_;
   Clock::time_point began_ = Clock::now();
   bool ended_ = false;
+  int looks_ = 0;  // since the container started
 };
 
 }  // namespace

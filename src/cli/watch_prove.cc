@@ -21,12 +21,14 @@ Result<std::string> first_failure(const std::vector<check::Spec>& checks,
   return std::string();
 }
 
-Result<check::Subject> reach(const confine::WatchSubject& watched) {
+Result<check::Subject> reach(const confine::WatchSubject& watched,
+                             const std::vector<check::Spec>& checks) {
   const confine::SubjectState state = confine::look_at(watched);
   if (state.pid == 0) return fail(ErrorKind::kHost, "the container does not run: nothing to check");
   check::Subject subject;
   subject.pid = state.pid;
   subject.address = "127.0.0.1";
+  for (const check::Spec& spec : checks) subject.reachable.push_back(spec.port);
   for (const confine::Address& address : state.own)
     if (!confine::is_loopback(address) &&
         confine::to_string(address).find(':') == std::string::npos)
@@ -58,7 +60,7 @@ Result<Outcome> without_one(const std::vector<check::Spec>& checks, const check:
 Status prove_exceptions(confine::Window& window, const confine::WatchSubject& watched,
                         const std::vector<check::Spec>& checks, WatchView& view,
                         std::vector<confine::Learnt>& learnt) {
-  PARE_TRY(const check::Subject subject, reach(watched));
+  PARE_TRY(const check::Subject subject, reach(watched, checks));
   PARE_TRY(const std::string before, first_failure(checks, subject));
   if (!before.empty()) {
     for (confine::Learnt& each : learnt) each.because = "fails with it as well: " + before;

@@ -7,6 +7,7 @@
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -46,6 +47,10 @@ std::vector<std::string> entries(const std::string& directory) {
   return names;
 }
 
+int no_print(libbpf_print_level, const char*, va_list) {
+  return 0;
+}
+
 bpf_tc_hook hook_of(int ifindex, bpf_tc_attach_point point) {
   bpf_tc_hook hook = {};
   hook.sz = sizeof(hook);
@@ -68,6 +73,10 @@ Status attach_filter(int ifindex, uint32_t handle, bpf_tc_attach_point point, in
 }
 
 }  // namespace
+
+void silence_libbpf() {
+  libbpf_set_print(no_print);
+}
 
 uint32_t guard_handle(const std::string& pins) {
   return static_cast<uint32_t>(std::stoul(base::sha256_hex(pins).substr(0, 7), nullptr, 16)) | 1;
@@ -126,7 +135,13 @@ Result<std::string> pin_root() {
 }
 
 std::vector<std::string> pinned_windows() {
-  return is_bpf_root(root_path()) ? entries(root_path()) : std::vector<std::string>{};
+  std::vector<std::string> windows;
+  if (!is_bpf_root(root_path())) return windows;
+  struct stat st {};
+  // Beside them are the kernel's own maps.debug and progs.debug (bpf_preload).
+  for (const std::string& path : entries(root_path()))
+    if (stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) windows.push_back(path);
+  return windows;
 }
 
 Result<std::string> pins_of(const std::string& subject) {
@@ -145,6 +160,7 @@ Status remove_pins(const std::string& pins) {
 }
 
 Result<int> sweep_windows() {
+  silence_libbpf();
   int swept = 0;
   for (const std::string& pins : pinned_windows()) {
     auto lock = hold_pins(pins);

@@ -10,6 +10,9 @@
 
 namespace pare::confine {
 
+// libbpf's own messages would reach the user's terminal.
+void silence_libbpf();
+
 // Of a window's filters, so that they are told from those of others.
 uint32_t guard_handle(const std::string& pins);
 // `ifindex`: in the caller's network namespace.

@@ -105,11 +105,6 @@ void take_all(bpf_map* map, F&& visit) {
     if (bpf_map_lookup_and_delete_elem(fd, &each, &value) == 0) visit(each, value);
 }
 
-// libbpf's own messages would reach the user's terminal.
-int quiet(libbpf_print_level, const char*, va_list) {
-  return 0;
-}
-
 class KernelWindow final : public Window {
  public:
   explicit KernelWindow(Skeleton skeleton) : skeleton_(std::move(skeleton)) {}
@@ -510,7 +505,7 @@ Status set_pin_paths(egress_bpf& skeleton, const std::string& pins) {
 }  // namespace
 
 Result<std::unique_ptr<Window>> Window::open(const WindowOptions& options) {
-  libbpf_set_print(quiet);
+  silence_libbpf();
   Skeleton skeleton(egress_bpf__open(), egress_bpf__destroy);
   if (!skeleton) return fail_errno("cannot read the egress window's programs", errno);
   UniqueFd lock;

@@ -203,8 +203,8 @@ class WatchTest(Ground):
         answers = [self.answer() for _ in range(5)]
         time.sleep(6)
         answers.append(self.answer())
-        report, found = watched.stop()
         left = world.counter.settled()
+        report, found = watched.stop()
         self.assertEqual(answers, ["forty-two"] * 6)
         # What came through are answers to the client at the far end.
         self.assertEqual({key for key in left if key[1] != FAR or key[0] != "tcp"}, set(), left)

@@ -241,7 +241,7 @@ int on_egress(struct __sk_buff* skb) {
       !(state && is_peer(p.to, p.destination, p.source)))
     return ask(skb, &p, state) ? approve(&p) : drop();
   // Nobody but a resolver answers in its name.
-  if (bpf_map_lookup_elem(&resolvers, p.from) && !bpf_map_lookup_elem(&own, p.from)) return drop();
+  if (bpf_map_lookup_elem(&resolvers, p.from)) return drop();
   if (skb->ifindex == LOOPBACK_DEVICE) return PASS;
   int verdict = stream && p.protocol == IPPROTO_TCP ? decide_tcp(skb, &p, sk, state)
                                                     : decide_other(skb, &p, state);
@@ -257,7 +257,11 @@ int on_ingress(struct __sk_buff* skb) {
       (start[0] >> 4 == 4 ? start[9] : start[6]) != IPPROTO_UDP)
     return PASS;
   if (read_packet(skb, 0, &p) || p.fragment) return PASS;
-  if (bpf_map_lookup_elem(&resolvers, p.from)) return take_answer(skb, &p);
+  if (bpf_map_lookup_elem(&resolvers, p.from)) {
+    // A packet socket on the loopback device could answer in a resolver's name.
+    if (skb->ifindex == LOOPBACK_DEVICE && !is_loopback(p.from)) return DENY;
+    return take_answer(skb, &p);
+  }
   if (skb->ifindex == LOOPBACK_DEVICE) return PASS;
   struct bpf_sock* sk = skb->sk;
   if (sk) sk = bpf_sk_fullsock(sk);
