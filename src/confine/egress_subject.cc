@@ -101,23 +101,26 @@ std::optional<std::string> find_directory(const std::string& word, const std::st
   return std::nullopt;
 }
 
-int any_process(const std::string& directory) {
+// Of the container, the cgroups below its own included; the first is its oldest as a rule.
+std::vector<int> processes_of(const std::string& directory) {
   std::error_code error;
   std::vector<std::string> directories = {directory};
   for (const auto& entry : std::filesystem::recursive_directory_iterator(directory, error))
     if (entry.is_directory(error)) directories.push_back(entry.path());
+  std::vector<int> pids;
   for (const std::string& each : directories) {
     auto text = base::read_file(each + "/cgroup.procs");
     if (!text) continue;
     for (const std::string& line : base::split(*text, '\n'))
-      if (auto pid = base::parse_u64(line); pid && *pid != 0) return static_cast<int>(*pid);
+      if (auto pid = base::parse_u64(line); pid && *pid != 0)
+        pids.push_back(static_cast<int>(*pid));
   }
-  return 0;
+  return pids;
 }
 
 bool may_use_packets(int pid) {
   auto text = base::read_file(fmt::format("/proc/{}/status", pid));
-  if (!text) return true;
+  if (!text) return false;  // it has ended
   for (const std::string& line : base::split(*text, '\n'))
     if (base::starts_with(line, "CapBnd:"))
       return (std::stoull(std::string(base::trim(line.substr(7))), nullptr, 16) &
@@ -202,7 +205,8 @@ void read_resolvers(const std::string& text, SubjectState& state) {
 
 SubjectState look_at(const WatchSubject& subject) {
   SubjectState state;
-  state.pid = any_process(subject.directory());
+  const std::vector<int> pids = processes_of(subject.directory());
+  state.pid = pids.empty() ? 0 : pids.front();
   SubjectState host;
   auto of_host = base::read_file("/etc/resolv.conf");
   read_resolvers(of_host ? *of_host : "", host);
@@ -222,7 +226,8 @@ SubjectState look_at(const WatchSubject& subject) {
       });
   state.foreign_resolvers.assign(foreign, state.resolvers.end());
   state.resolvers.erase(foreign, state.resolvers.end());
-  state.packet_sockets = may_use_packets(state.pid);
+  // An exec from outside may bring what the container's first process does not have.
+  state.packet_sockets = std::any_of(pids.begin(), pids.end(), may_use_packets);
   look_at_network(state.pid, state);
   return state;
 }

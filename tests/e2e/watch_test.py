@@ -125,7 +125,7 @@ def connects(world, address, port=443, **options):
     """Whether a fresh process inside can connect; else the name of the errno."""
     text = (
         "import errno, socket, sys\n"
-        "try: socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2); print('yes')\n"
+        "try: socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=4); print('yes')\n"
         "except socket.timeout: print('timeout')\n"
         "except OSError as e: print(errno.errorcode.get(e.errno, e))\n"
     )
@@ -274,7 +274,7 @@ class WatchTest(Ground):
         self.assertEqual(connects(world, "169.254.169.254", 5000), "ENETUNREACH")
         _, found = watched.stop()
         self.assertIn("private address", found["private.target.test"]["remark"])
-        self.assertEqual(found["metadata.target.test"]["rebound"], 1)
+        self.assertEqual(found["metadata.target.test"]["rebound"], 2)
         watched = Watched(self, world, world.cgroup, "--allow", "private.target.test:443,private",
                           "--allow", "169.254.169.254:5000")
         self.assertEqual(connects(world, "private.target.test"), "yes")

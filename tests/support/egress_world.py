@@ -132,15 +132,11 @@ class World:
     def start(self, argv, plain=True, cgroup=None, **options):
         """A process inside: in the cgroup and the near namespace, with its own resolv.conf."""
         procs = (cgroup or self.cgroup) / "cgroup.procs"
-
-        def enter():
-            procs.write_text("0")
-
-        script = f'mount --bind {self.resolv} /etc/resolv.conf && exec "$@"'
+        # Capabilities go before the cgroup is joined, as a runtime has it.
+        script = f'mount --bind {self.resolv} /etc/resolv.conf && echo $$ > {procs} && exec "$@"'
         process = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{self.near}", "unshare", "-m", "sh", "-c", script, "sh",
-             *(PLAIN if plain else []), *map(str, argv)],
-            preexec_fn=enter,
+            [*(PLAIN if plain else []), "nsenter", f"--net=/run/netns/{self.near}", "unshare", "-m",
+             "sh", "-c", script, "sh", *map(str, argv)],
             **options,
         )
         self.processes.append(process)
