@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "cli/target_files.h"
 #include "cli/target_options.h"
 #include "cli/verbs.h"
 #include "record/recorder.h"
@@ -74,14 +75,18 @@ class Experiment {
         return fail(ErrorKind::kUsage, "--env " + text +
                                            ": give NAME=VALUE, the value that is "
                                            "said to switch telemetry off");
-    PARE_TRY(target::Target target, make_target(written));
+    PARE_TRY(WrittenTarget from, make_target(written));
+    const target::Target& target = from.target;
     PARE_TRY(checks_, make_checks(written, target));
     PARE_TRY(ready_limit_, ready_limit(written));
     PARE_TRY(Workshop workshop, open_workshop(written, target));
     workshop_.emplace(std::move(workshop));
     const record::Support support = record::probe();
     if (!support.ok) return fail(ErrorKind::kHost, "this host cannot record: " + support.missing);
+    tell_assumptions(from);
+    PARE_CHECK_OK(settle_target(from, workshop_->session.directory()));
     PARE_TRY(target_, workshop_->engine->resolve(target));
+    PARE_CHECK_OK(check_resolved(from, target_));
     const target::Server* server = target::recognise_server(target_.image, target_.command);
     variables_ = confine::variables_to_try(server, options_.target.env);
     if (server != nullptr) server_ = server->title;

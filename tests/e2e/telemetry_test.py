@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """pare telemetry on planted programs: which obey their opt-out, and which do not."""
 import json
+import time
 import unittest
 
 from harness import INFER, Ground
@@ -8,7 +9,7 @@ from harness import INFER, Ground
 
 class TelemetryTest(Ground):
     def telemetry(self, program, argv, *options):
-        root = self.root(program, name=f"root-{program}")
+        root = self.root(program, name=f"root-{time.monotonic_ns()}")
         out = self.dir / "out"
         run = self.pare(
             "telemetry", "--rootfs", root, "--network", "none", "-o", out, "--json",
