@@ -4,6 +4,7 @@
 
 #include "audit/edit_plan.h"
 #include "audit/yaml_emit.h"
+#include "base/json.h"
 #include "base/text.h"
 
 namespace pare::audit {
@@ -165,8 +166,8 @@ class Renderer {
     std::string text;
     for (const auto& [key, value] : keys.items()) {
       text += (text.empty() ? "" : ", ") +
-              (quoted ? OrderedJson(key).dump() : emit_scalar(key, NodeStyle::kPlain)) + ": " +
-              emit_flow(value, quoted);
+              (quoted ? base::write_json(OrderedJson(key)) : emit_scalar(key, NodeStyle::kPlain)) +
+              ": " + emit_flow(value, quoted);
     }
     return extend_flow(map, text);
   }

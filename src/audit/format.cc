@@ -48,7 +48,7 @@ std::string format_audit(const Audit& audit, Format format, const FormatOptions&
     case Format::kText:
       return format_text(audit, options);
     case Format::kJson:
-      return audit_json(audit).dump(2) + "\n";
+      return base::write_json(audit_json(audit), 2) + "\n";
     case Format::kSarif:
       return format_sarif(audit, options);
     case Format::kJunit:

@@ -3,6 +3,7 @@
 
 #include "audit/fix.h"
 #include "audit/format.h"
+#include "base/json.h"
 #include "base/text.h"
 
 namespace pare::audit {
@@ -152,7 +153,7 @@ std::string format_sarif(const Audit& audit, const FormatOptions& options) {
                "sarif-schema-2.1.0.json"},
               {"version", "2.1.0"},
               {"runs", Json::array({run})}};
-  return log.dump(2) + "\n";
+  return base::write_json(log, 2) + "\n";
 }
 
 std::string format_junit(const Audit& audit) {

@@ -2,6 +2,8 @@
 
 #include <cctype>
 
+#include "base/json.h"
+
 namespace pare::audit {
 namespace {
 
@@ -76,12 +78,12 @@ EmitStyle detect_style(std::string_view bytes, const YamlDocument& document) {
 }
 
 std::string emit_scalar(const OrderedJson& value, NodeStyle style) {
-  if (!value.is_string()) return value.dump();
+  if (!value.is_string()) return base::write_json(value);
   std::string text = value.get<std::string>();
   if (style == NodeStyle::kSingle && text.find('\n') == std::string::npos) {
     return single_quoted(text);
   }
-  if (style == NodeStyle::kDouble || !plain_is_safe(text)) return value.dump();
+  if (style == NodeStyle::kDouble || !plain_is_safe(text)) return base::write_json(value);
   return text;
 }
 

@@ -14,15 +14,28 @@ using Json = nlohmann::json;
 // kUnread with `what` (e.g. "proof.json") and the byte where it stopped.
 Result<Json> parse_json(const std::string& text, const std::string& what);
 
+// As text on one line, or indented by `indent`. File names and log lines may hold any bytes: what
+// is not UTF-8 becomes U+FFFD.
+template <typename J>  // Json or an ordered one
+std::string write_json(const J& json, int indent = -1) {
+  return json.dump(indent, ' ', false, J::error_handler_t::replace);
+}
+
+// What nlohmann's exception says, without the name of its class.
+std::string json_problem(const Json::exception& e);
+
 // Runs `read` and turns nlohmann's exceptions into kUnread: "<what>: <field problem>".
 template <typename F>
 auto read_json(const std::string& what, F&& read) -> Result<decltype(read())> {
   try {
     return read();
   } catch (const Json::exception& e) {
-    return fail(ErrorKind::kUnread, what + ": " + e.what());
+    return fail(ErrorKind::kUnread, what + ": " + json_problem(e));
   }
 }
+
+// The member's text; empty where there is none, or it is no text, or `json` is no object.
+std::string text_member(const Json& json, const char* key);
 
 template <typename T>
 void put_optional(Json& json, const char* key, const std::optional<T>& value) {

@@ -26,7 +26,7 @@ std::string modifier(const std::string& name, const std::string& value) {
 
 std::string plain(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return base::write_json(value);
 }
 
 // Headers as "Name: value", as a list of these, or as an object.

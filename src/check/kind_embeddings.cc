@@ -1,6 +1,7 @@
 // openai-embeddings: the API lists a model, and that model turns a text into numbers.
 #include <algorithm>
 
+#include "base/json.h"
 #include "check/openai.h"
 
 namespace pare::check {
@@ -39,7 +40,7 @@ Prepared prepare_embeddings(const Spec& spec, const Subject& subject) {
     return Attempt{.pass = true,
                    .answered = true,
                    .body = response.body,
-                   .output = embedding->dump(),
+                   .output = base::write_json(*embedding),
                    .seconds = response.seconds};
   };
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "check/kserve.h"
 
@@ -81,10 +82,10 @@ std::string add_input(const Json& input, std::string& list, std::string& binary)
     size_t bytes = elements * datatype->bytes;
     tensor["parameters"] = {{"binary_data_size", bytes}};
     binary.append(bytes, '\0');
-    list += tensor.dump();
+    list += base::write_json(tensor);
     return "";
   }
-  std::string text = tensor.dump();
+  std::string text = base::write_json(tensor);
   text.pop_back();
   text += ",\"data\":[";
   for (uint64_t i = 0; i < elements; ++i) {
@@ -148,7 +149,7 @@ Attempt infer(const HttpRequest& request) {
   std::string json = length ? response.body.substr(0, *length) : response.body;
   Json answer = lenient_json(json);
   if (std::string why = wrong_with(answer); !why.empty()) return failed(response, why);
-  std::string output = dig(answer, {"outputs"})->dump();
+  std::string output = base::write_json(*dig(answer, {"outputs"}));
   if (length && *length < response.body.size()) {
     output += base::sha256_hex(std::string_view(response.body).substr(*length));
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/json.h"
+
 namespace pare::check {
 
 using base::Json;
@@ -23,7 +25,7 @@ HttpRequest json_request(const Spec& spec, const Subject& subject, std::string p
                          const Json& body) {
   HttpRequest request = request_to(spec, subject, "POST", std::move(path));
   request.headers.emplace_back("Content-Type: application/json");
-  request.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  request.body = base::write_json(body);
   return request;
 }
 

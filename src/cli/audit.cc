@@ -211,8 +211,8 @@ Result<int> audit_verb(const AuditOptions& options) {
     result = run_audit(options, how);
   }
   if (!options.write_baseline.empty()) {
-    PARE_CHECK_OK(base::write_file_atomic(options.write_baseline,
-                                          audit::baseline_json(result).dump(2) + "\n"));
+    PARE_CHECK_OK(base::write_file_atomic(
+        options.write_baseline, base::write_json(audit::baseline_json(result), 2) + "\n"));
   }
   audit::FormatOptions look;
   look.color = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;

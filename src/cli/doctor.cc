@@ -83,11 +83,11 @@ Result<int> doctor(bool json, bool recorder_only) {
   }
   HostFacts host = host_facts();
   if (json) {
-    fmt::print("{}\n", base::Json({{"schema", "pare.doctor/v1"},
-                                   {"kernel", host.kernel},
-                                   {"arch", host.arch},
-                                   {"findings", list}})
-                           .dump());
+    base::Json all = {{"schema", "pare.doctor/v1"},
+                      {"kernel", host.kernel},
+                      {"arch", host.arch},
+                      {"findings", list}};
+    fmt::print("{}\n", base::write_json(all));
   } else if (!recorder_only) {
     fmt::print("     {:14} {} {}\n", "kernel", host.kernel, host.arch);
   }

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "audit/format.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "cli/verbs.h"
 
@@ -28,7 +29,7 @@ Result<int> explain_rule(const ExplainOptions& options) {
                    rule.title);
       }
     }
-    if (options.json) fmt::print("{}\n", all.dump(2));
+    if (options.json) fmt::print("{}\n", base::write_json(all, 2));
     return 0;
   }
   const audit::Rule* rule = audit::find_rule(options.rule);
@@ -44,7 +45,7 @@ Result<int> explain_rule(const ExplainOptions& options) {
                                                      : ", did you mean '" + near + "'?"));
   }
   if (options.json) {
-    fmt::print("{}\n", audit::explain_json(*rule).dump(2));
+    fmt::print("{}\n", base::write_json(audit::explain_json(*rule), 2));
   } else {
     fmt::print("{}", audit::explain(*rule));
   }

@@ -22,7 +22,7 @@ struct ObserveOptions {
 };
 
 Status put(const ObserveOptions& options, const evidence::Evidence& evidence) {
-  std::string text = evidence::to_json(evidence).dump(1) + "\n";
+  std::string text = base::write_json(evidence::to_json(evidence), 1) + "\n";
   if (options.out.empty()) {
     fmt::print("{}", text);
     return {};

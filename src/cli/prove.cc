@@ -114,7 +114,7 @@ class OneProof {
     json["engine"] = workshop_.engine->name();
     for (const check::Spec& spec : checks_) json["checks"].push_back(spec.text);
     // What the session's directory holds is the same in another session.
-    std::string text = json.dump(), session = workshop_.session.directory();
+    std::string text = base::write_json(json), session = workshop_.session.directory();
     for (size_t at = text.find(session); at != std::string::npos; at = text.find(session, at)) {
       text.replace(at, session.size(), "session");
     }
@@ -147,7 +147,7 @@ class OneProof {
                          {"secondsExpected", plan.seconds_expected},
                          {"secondsAtMost", plan.seconds_at_most},
                          {"memoryBytes", plan.memory_bytes}};
-      fmt::print("{}\n", json.dump());
+      fmt::print("{}\n", base::write_json(json));
     } else {
       fmt::print("{}",
                  report::plan_text(plan.starts_expected, plan.starts_at_most, plan.seconds_expected,
@@ -167,8 +167,8 @@ class OneProof {
     proof.arch = host.arch;
     proof.date = base::utc_timestamp(std::chrono::system_clock::now());
     PARE_CHECK_OK(save_evidence(proof));
-    PARE_CHECK_OK(
-        base::write_file_atomic(out_ + "/proof.json", verdict::to_json(proof).dump(1) + "\n"));
+    PARE_CHECK_OK(base::write_file_atomic(out_ + "/proof.json",
+                                          base::write_json(verdict::to_json(proof), 1) + "\n"));
     std::error_code ec;
     std::filesystem::remove_all(out_ + "/volumes", ec);
     return {};
@@ -181,7 +181,8 @@ class OneProof {
         out_ + "/trials/" + std::to_string(proof.trials.front().id) + "/outcome.json";
     PARE_TRY(std::string text, base::read_file(path));
     PARE_TRY(base::Json json, base::parse_json(text, path));
-    return base::write_file_atomic(out_ + "/evidence.json", json["evidence"].dump(1) + "\n");
+    return base::write_file_atomic(out_ + "/evidence.json",
+                                   base::write_json(json["evidence"], 1) + "\n");
   }
 
   const ProveOptions& options_;
@@ -205,7 +206,7 @@ std::string content_digest(const WrittenTarget& written) {
 
 void show(const ProveOptions& options, const verdict::Proof& proof, const std::string& out) {
   if (options.json) {
-    fmt::print("{}\n", verdict::to_json(proof).dump());
+    fmt::print("{}\n", base::write_json(verdict::to_json(proof)));
     return;
   }
   report::SummaryOptions summary;

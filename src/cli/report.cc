@@ -58,7 +58,7 @@ Result<int> write_diff(const DiffOptions& options) {
   PARE_TRY(ProofFile newer, read_proof(options.newer));
   report::Diff diff = report::compare(older.proof, newer.proof);
   if (options.json) {
-    fmt::print("{}\n", report::to_json(diff).dump(1));
+    fmt::print("{}\n", base::write_json(report::to_json(diff), 1));
   } else {
     fmt::print("{}", report::diff_text(diff, false));
   }

@@ -14,7 +14,7 @@ namespace {
 
 // The exec form is a JSON array (docs.docker.com, Dockerfile reference).
 std::string exec_form(const std::vector<std::string>& words) {
-  return base::Json(words).dump();
+  return base::write_json(base::Json(words));
 }
 
 // Docker expands $NAME in ENV and WORKDIR, and takes backslashes as escapes.

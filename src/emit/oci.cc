@@ -219,7 +219,7 @@ Result<std::vector<File>> emit_oci(const verdict::Proof& proof, const Options& o
   config["annotations"] = {{"pare.proof", "sha256:" + plan.proof_digest},
                            {"pare.confirmed", proof.confirmed ? "true" : "false"}};
   return std::vector<File>{
-      {"config.json", config.dump(2) + "\n"},
+      {"config.json", base::write_json(config, 2) + "\n"},
       {"run.sh", script(proof, plan)},
       {"hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" +
                     plan.name + "\n"},

@@ -305,7 +305,7 @@ Plan make_plan(const verdict::Proof& proof, const Options& options) {
                                "registry's digest is known for it");
   }
   plan.proof_digest = options.proof_digest.empty()
-                          ? base::sha256_hex(verdict::to_json(proof).dump(2) + "\n")
+                          ? base::sha256_hex(base::write_json(verdict::to_json(proof), 2) + "\n")
                           : options.proof_digest;
   add_arguments(proof, plan);
   add_environment(proof, plan);

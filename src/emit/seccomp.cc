@@ -25,7 +25,7 @@ std::optional<File> seccomp_file(const verdict::Proof& proof, const Plan& plan,
   for (const char* key : {"defaultAction", "defaultErrnoRet", "architectures", "syscalls"}) {
     ordered[key] = json[key];
   }
-  return File{name, ordered.dump(2) + "\n"};
+  return File{name, base::write_json(ordered, 2) + "\n"};
 }
 
 Result<std::vector<File>> emit_seccomp(const verdict::Proof& proof, const Options& options) {

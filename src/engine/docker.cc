@@ -210,7 +210,7 @@ Result<std::unique_ptr<Container>> DockerEngine::create(const Target& target,
 Status DockerEngine::sweep(const std::string& session) {
   Json filters = {{"label", {"pare.session=" + session}}};
   ApiRequest list;
-  list.path = "/containers/json?all=1&filters=" + url_escape(filters.dump());
+  list.path = "/containers/json?all=1&filters=" + url_escape(base::write_json(filters));
   Json containers;
   PARE_TRY(containers, api_->json(list, "cannot list containers"));
   for (const Json& container : containers) {

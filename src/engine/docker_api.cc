@@ -143,8 +143,7 @@ Result<ApiReply> DockerApi::send(const ApiRequest& request) const {
   if (!easy) return fail(ErrorKind::kHost, "libcurl cannot make a connection");
   Exchange exchange{request, easy.get(), {}};
   std::string url = "http://docker" + prefix_ + request.path;
-  std::string body =
-      request.body ? request.body->dump(-1, ' ', false, Json::error_handler_t::replace) : "";
+  std::string body = request.body ? base::write_json(*request.body) : "";
   // Without "Expect:" libcurl waits for "100 Continue" before a large body.
   std::unique_ptr<curl_slist, ListDeleter> headers(curl_slist_append(nullptr, "Expect:"));
   if (request.body) {

@@ -61,7 +61,7 @@ void set_security(const Request& r, Json& host) {
   Json options = r.target.lsm_options;
   if (r.policy.no_new_privileges) options.push_back("no-new-privileges");
   if (r.policy.seccomp) {
-    options.push_back("seccomp=" + privilege::docker_seccomp(*r.policy.seccomp).dump());
+    options.push_back("seccomp=" + base::write_json(privilege::docker_seccomp(*r.policy.seccomp)));
   } else if (!r.policy.seccomp_default) {
     options.push_back("seccomp=unconfined");
   } else if (!r.seccomp_profile.empty()) {

@@ -307,7 +307,7 @@ Json oci_config(const Target& target, const Policy& policy, const Platform& plat
 std::string oci_config_json(const Target& target, const Policy& policy, const Platform& platform,
                             const CreateOptions& options, const std::string& rootfs) {
   Json json = oci_config(target, policy, platform, options, rootfs, {});
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return base::write_json(json, 2) + "\n";
 }
 
 }  // namespace pare::engine

@@ -323,7 +323,7 @@ Json to_json(const Evidence& e) {
 }
 
 Result<Evidence> evidence_from_json(const Json& json, const std::string& what) {
-  std::string schema = json.is_object() ? json.value("schema", "") : "";
+  std::string schema = base::text_member(json, "schema");
   if (schema != kSchema) {
     return fail(ErrorKind::kUnread,
                 what + ": expected schema " + kSchema + ", found '" + schema + "'");

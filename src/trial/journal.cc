@@ -35,7 +35,7 @@ std::vector<Json> read_lines(const std::string& text) {
 }
 
 Status append_line(int fd, const Json& json) {
-  std::string line = json.dump() + "\n";
+  std::string line = base::write_json(json) + "\n";
   ssize_t n = write(fd, line.data(), line.size());
   if (n != static_cast<ssize_t>(line.size())) return fail_errno("cannot write the journal", errno);
   if (fdatasync(fd) != 0) return fail_errno("cannot write the journal", errno);
@@ -46,7 +46,8 @@ Result<std::map<int, std::string>> read_keys(const std::string& path, const std:
   PARE_TRY(std::string text, base::read_file(path));
   std::vector<Json> lines = read_lines(text);
   if (lines.empty()) return std::map<int, std::string>{};
-  if (lines[0].value("schema", "") != kSchema || lines[0].value("question", "") != question) {
+  if (base::text_member(lines[0], "schema") != kSchema ||
+      base::text_member(lines[0], "question") != question) {
     return fail(ErrorKind::kUsage, path +
                                        " belongs to another question (the target, platform, checks "
                                        "or options differ): choose another -o, or leave out "
@@ -54,7 +55,8 @@ Result<std::map<int, std::string>> read_keys(const std::string& path, const std:
   }
   std::map<int, std::string> keys;
   for (const Json& line : lines) {
-    if (line.contains("finished")) keys[line["finished"].get<int>()] = line.value("request", "");
+    if (line.contains("finished"))
+      keys[line["finished"].get<int>()] = base::text_member(line, "request");
   }
   return keys;
 }
@@ -75,9 +77,9 @@ Result<Journal> Journal::open(const std::string& directory, const std::string& q
                     "another directory with -o");
   }
   // Rewritten whole, which also drops a torn line.
-  std::string head = Json({{"schema", kSchema}, {"question", question}}).dump() + "\n";
+  std::string head = base::write_json(Json({{"schema", kSchema}, {"question", question}})) + "\n";
   for (const auto& [id, key] : keys) {
-    head += Json({{"finished", id}, {"request", key}}).dump() + "\n";
+    head += base::write_json(Json({{"finished", id}, {"request", key}})) + "\n";
   }
   PARE_CHECK_OK(base::write_file_atomic(path, head));
   if (unlink((directory + "/proof.json").c_str()) != 0 && errno != ENOENT) {
@@ -103,7 +105,8 @@ Result<std::optional<prove::Outcome>> Journal::find(const prove::Request& reques
 
 Status Journal::record(const prove::Request& request, const prove::Outcome& outcome) {
   PARE_TRY(std::string directory, trial_directory(request.id));
-  PARE_CHECK_OK(base::write_file_atomic(directory + "/outcome.json", to_json(outcome).dump(1)));
+  PARE_CHECK_OK(
+      base::write_file_atomic(directory + "/outcome.json", base::write_json(to_json(outcome), 1)));
   keys_[request.id] = request_key(request);
   return append_line(fd_.get(), {{"finished", request.id},
                                  {"request", keys_[request.id]},

@@ -47,7 +47,7 @@ Result<prove::Outcome> outcome_from_json(const Json& json, const std::string& wh
   try {
     return read_outcome(json, what);
   } catch (const Json::exception& e) {
-    return fail(ErrorKind::kUnread, what + ": " + e.what());
+    return fail(ErrorKind::kUnread, what + ": " + base::json_problem(e));
   }
 }
 
@@ -55,7 +55,7 @@ std::string request_key(const prove::Request& request) {
   Json json = {{"policy", privilege::to_json(request.policy)},
                {"cold", request.cold},
                {"restart", request.restart}};
-  return base::sha256_hex(json.dump());
+  return base::sha256_hex(base::write_json(json));
 }
 
 }  // namespace pare::trial

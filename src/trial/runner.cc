@@ -229,7 +229,8 @@ Status Runner::save_detected(const std::vector<check::Spec>& specs) {
   options_.checks = specs;
   base::Json list = base::Json::array();
   for (const check::Spec& spec : specs) list.push_back(spec.text);
-  return base::write_file_atomic(options_.out_dir + "/detected-checks.json", list.dump());
+  return base::write_file_atomic(options_.out_dir + "/detected-checks.json",
+                                 base::write_json(list));
 }
 
 Status Runner::load_detected() {

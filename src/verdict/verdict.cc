@@ -166,15 +166,15 @@ Json to_json(const Proof& proof) {
 }
 
 Result<Proof> proof_from_json(const Json& json, const std::string& what) {
-  std::string schema = json.is_object() ? json.value("schema", "") : "";
-  if (schema != kSchema) {
-    return fail(ErrorKind::kUnread,
-                what + ": expected schema " + kSchema + ", found '" + schema + "'");
-  }
   try {
+    std::string schema = base::text_member(json, "schema");
+    if (schema != kSchema) {
+      return fail(ErrorKind::kUnread,
+                  what + ": expected schema " + kSchema + ", found '" + schema + "'");
+    }
     return read_proof(json, what);
   } catch (const Json::exception& e) {
-    return fail(ErrorKind::kUnread, what + ": " + e.what());
+    return fail(ErrorKind::kUnread, what + ": " + base::json_problem(e));
   }
 }
 

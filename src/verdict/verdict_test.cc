@@ -61,6 +61,7 @@ TEST(ProofJson, BadProofsAreNamedNotGuessed) {
   EXPECT_EQ(bad.error().kind, ErrorKind::kUnread);
   EXPECT_NE(bad.error().message.find("perhaps"), std::string::npos);
   json.erase("policy");
+  EXPECT_FALSE(proof_from_json({{"schema", 5}}, "p.json"));
   EXPECT_FALSE(proof_from_json(json, "p.json"));
 }
 
