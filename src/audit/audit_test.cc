@@ -80,6 +80,15 @@ TEST(Audit, OfANimsPortsOnlyTheInferencePortStays) {
   EXPECT_EQ(level_after(kNim), "restricted");
 }
 
+TEST(Audit, AnOptionSaidManyTimesGoesWhole) {
+  std::string line = "docker run --net=host";
+  for (int i = 0; i < 20; ++i) line += " --net=host --privileged";
+  std::string text = fixed("run.sh", line + " --net host -d example/x:1\n");
+  EXPECT_EQ(text.find("host"), std::string::npos) << text;
+  EXPECT_EQ(text.find("--privileged"), std::string::npos) << text;
+  EXPECT_EQ(fixed("run.sh", text), text);
+}
+
 TEST(Audit, ReadOnlyRootBringsWhatTheServerWrites) {
   std::string text = fixed("nim.yaml", kNim);
   EXPECT_NE(text.find("readOnlyRootFilesystem: true"), std::string::npos) << text;

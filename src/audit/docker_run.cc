@@ -1,5 +1,6 @@
 // A `docker run` line -> a workload.
 #include <algorithm>
+#include <map>
 
 #include "audit/commands.h"
 #include "audit/input.h"
@@ -100,6 +101,16 @@ void take_option(const DockerOption& o, const Place& place, const Reading& to) {
   }
 }
 
+// Said more than once, an option's last word is what a finding points at; a fix takes all of them.
+void note_repeats(const DockerCommand& command, Workload* w) {
+  std::map<std::pair<std::string, std::string>, Span> last;
+  for (auto o = command.options.rbegin(); o != command.options.rend(); ++o) {
+    Span span{command.words[o->first].span.begin, command.words[o->last].span.end};
+    auto [same, first] = last.try_emplace({o->name, o->value}, span);
+    if (!first && same->second.begin != span.begin) w->repeats.emplace(same->second.begin, span);
+  }
+}
+
 Workload read_command(const DockerCommand& command, size_t file, size_t index) {
   Workload w;
   w.platform = Platform::kDockerRun;
@@ -114,6 +125,7 @@ Workload read_command(const DockerCommand& command, size_t file, size_t index) {
     Span span{command.words[option.first].span.begin, command.words[option.last].span.end};
     take_option(option, {span, kNoNode}, to);
   }
+  note_repeats(command, &w);
   if (command.image < command.words.size()) {
     const ShellWord& image = command.words[command.image];
     bool unknown = has_variable(image.text) || image.text.find('<') != std::string::npos;

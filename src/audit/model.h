@@ -127,6 +127,7 @@ struct Workload {
   bool batch = false;             // runs to an end: no probes, no endpoint
   std::string service_type;       // managed: how its Service is exposed
   Place service_place;
+  std::multimap<size_t, Span> repeats;  // docker run: by an option's begin, the same option before
 };
 
 // A Service or NetworkPolicy: context for the rules of other objects.

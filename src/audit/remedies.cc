@@ -233,6 +233,17 @@ Remedy remedy_set_at(Scope& scope, const Place& place, const OrderedJson& value)
   return remedy;
 }
 
+// Option words that hold nothing else, with the blank before them; nullopt for "-it" and the like.
+std::optional<Span> option_alone(std::string_view bytes, Span span) {
+  std::string_view text = bytes.substr(span.begin, span.end - span.begin);
+  bool bundled = text.size() > 2 && text[0] == '-' && text[1] != '-' &&
+                 text.find_first_of(" =:0123456789") == std::string_view::npos;
+  if (bundled || span.begin == 0) return std::nullopt;
+  char before = bytes[span.begin - 1];
+  if (before != ' ' && before != '\t') return std::nullopt;
+  return Span{span.begin - 1, span.end};
+}
+
 Remedy remedy_remove(Scope& scope, const Container&, const Named& named, std::string_view) {
   Remedy remedy;
   const Place& place = named.place;
@@ -255,18 +266,14 @@ Remedy remedy_remove(Scope& scope, const Container&, const Named& named, std::st
     return no_remedy("the place could not be found again");
   }
   if (scope.workload().platform != Platform::kDockerRun) return no_remedy("edit it by hand");
-  // Option words that hold nothing else go with the blank before them.
-  Span span = place.span;
-  std::string_view bytes = scope.bytes();
-  std::string_view text = bytes.substr(span.begin, span.end - span.begin);
-  bool bundled = text.size() > 2 && text[0] == '-' && text[1] != '-' &&
-                 text.find_first_of(" =:0123456789") == std::string_view::npos;
-  if (bundled || span.begin == 0 ||
-      (bytes[span.begin - 1] != ' ' && bytes[span.begin - 1] != '\t')) {
-    return no_remedy("the option shares its word with others: edit it by hand");
+  auto repeats = scope.workload().repeats.equal_range(place.span.begin);
+  std::vector<Span> spans = {place.span};
+  for (auto r = repeats.first; r != repeats.second; ++r) spans.push_back(r->second);
+  for (Span span : spans) {
+    auto alone = option_alone(scope.bytes(), span);
+    if (!alone) return no_remedy("the option shares its word with others: edit it by hand");
+    remedy.operations.push_back(replace_text(*alone, ""));
   }
-  --span.begin;
-  remedy.operations = {replace_text(span, "")};
   return remedy;
 }
 
