@@ -83,7 +83,8 @@ TEST(Audit, OfANimsPortsOnlyTheInferencePortStays) {
 TEST(Audit, AnOptionSaidManyTimesGoesWhole) {
   std::string line = "docker run --net=host";
   for (int i = 0; i < 20; ++i) line += " --net=host --privileged";
-  std::string text = fixed("run.sh", line + " --net host -d example/x:1\n");
+  std::string text =
+      fixed("run.sh", line + " --net host -p 127.0.0.1:8000:8000 nvcr.io/nim/meta/x:1\n");
   EXPECT_EQ(text.find("host"), std::string::npos) << text;
   EXPECT_EQ(text.find("--privileged"), std::string::npos) << text;
   EXPECT_EQ(fixed("run.sh", text), text);
