@@ -7,6 +7,8 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/emit_check.h"
+#include "cli/emit_patch.h"
 #include "cli/proof_file.h"
 #include "cli/verbs.h"
 
@@ -15,7 +17,8 @@ namespace pare::cli {
 namespace {
 
 struct EmitOptions {
-  std::string proof, to, out, cluster_version;
+  std::string proof, to, out, cluster_version, patch;
+  bool check = false, json = false;
   emit::Options emit;
 };
 
@@ -32,12 +35,28 @@ Result<int> parse_cluster_version(const std::string& text) {
   return static_cast<int>(*minor);
 }
 
+// The one file, under its own name.
+Result<std::vector<emit::File>> patched(const verdict::Proof& proof, const std::string& to,
+                                        const emit::Options& options, const std::string& file) {
+  PARE_TRY(std::string text, patched_file(proof, to, options, file));
+  std::string name = std::filesystem::path(file).filename();
+  return std::vector<emit::File>{{name, text}};
+}
+
 Result<int> emit_files(const EmitOptions& options) {
   PARE_TRY(ProofFile proof, read_proof(options.proof));
   emit::Options emit_options = options.emit;
   emit_options.proof_digest = proof.digest;
   PARE_TRY(emit_options.cluster_minor, parse_cluster_version(options.cluster_version));
-  PARE_TRY(std::vector<emit::File> files, emit::emit(proof.proof, options.to, emit_options));
+  if (options.check) {
+    if (options.out.empty()) {
+      return fail(ErrorKind::kUsage, "--check reads what was emitted: name its directory with -o");
+    }
+    return check_emitted(proof.proof, options.to, emit_options, options.out, options.json);
+  }
+  PARE_TRY(std::vector<emit::File> files,
+           options.patch.empty() ? emit::emit(proof.proof, options.to, emit_options)
+                                 : patched(proof.proof, options.to, emit_options, options.patch));
   if (options.out.empty()) {
     // One file is ready for a pipe; several are told apart by their names.
     for (const emit::File& file : files) {
@@ -65,12 +84,19 @@ Action set_up_emit(CLI::App& app) {
       ->required();
   app.add_option("--to", options->to, base::join(names, " | "))->required();
   app.add_option("-o,--out", options->out, "directory to write into (default: stdout)");
+  app.add_flag("--check", options->check,
+               "write nothing: read the files in -o DIR back and hold them against the proof");
+  app.add_option("--patch", options->patch,
+                 "kubernetes, compose: lay the policy over this file, comments and order kept")
+      ->excludes("--check");
+  app.add_flag("--json", options->json, "--check: pare.check/v1 instead of text");
   app.add_flag("--unconfirmed", options->emit.unconfirmed,
                "emit a proof that is not confirmed, and write that into every file");
   app.add_flag("--localhost-seccomp", options->emit.localhost_seccomp,
                "kubernetes: name the proved list of calls (a file on the node) as the profile");
-  app.add_option("--workload", options->emit.workload, "kustomize, helm: the workload to patch");
-  app.add_option("--container", options->emit.container, "kustomize, helm: its container");
+  app.add_option("--workload", options->emit.workload,
+                 "kustomize, helm, --patch: the workload (compose: service)");
+  app.add_option("--container", options->emit.container, "kustomize, helm, --patch: its container");
   app.add_option("--metrics-from", options->emit.metrics_from,
                  "kubernetes: the namespace that may reach the metrics ports (default: none)");
   app.add_option("--runtime-class", options->emit.runtime_class, "kubernetes: runtimeClassName");

@@ -226,6 +226,30 @@ std::string head(const verdict::Proof& proof, const Plan& plan, bool pulls) {
   return comment_lines(header_text(proof, plan, header));
 }
 
+// Keys that a service may have and that the policy does not grant.
+void take_away(const verdict::Proof& proof, const Plan& plan, Yaml& service) {
+  const privilege::Policy& policy = proof.policy;
+  Network network = network_of(policy, plan);
+  if (policy.capabilities.empty()) service.set("cap_add", Yaml::null());
+  if (policy.devices.empty()) service.set("devices", Yaml::null());
+  if (policy.sysctls.empty()) service.set("sysctls", Yaml::null());
+  if (policy.user.groups.empty()) service.set("group_add", Yaml::null());
+  if (network == Network::kInternal || network == Network::kOpen) {
+    service.set("network_mode", Yaml::null());
+  }
+  if (network == Network::kInternal) service.set("ports", Yaml::null());
+  for (const char* name : {"pid", "ipc", "uts"}) {
+    if (!has_namespace(policy, name)) service.set(name, Yaml::null());
+  }
+}
+
+// `networks` of the document, where the service has one of its own.
+Yaml closed_network(const Plan& plan) {
+  Yaml driver =
+      Yaml::map().set("com.docker.network.bridge.name", bridge_name(plan.name + "_closed"));
+  return Yaml::map().set("closed", Yaml::map().set("internal", true).set("driver_opts", driver));
+}
+
 Yaml named_volumes(const Plan& plan) {
   Yaml volumes = Yaml::map();
   for (const Mounted& m : plan.volumes) {
@@ -235,6 +259,26 @@ Yaml named_volumes(const Plan& plan) {
 }
 
 }  // namespace
+
+std::string compose_patch(const verdict::Proof& proof, const Options& options) {
+  Plan plan = make_plan(proof, options);
+  Yaml service = Yaml::map();
+  if (proof.policy.arguments) service.set("command", literals(*proof.policy.arguments));
+  Yaml environment = Yaml::map();
+  for (const auto& [name, value] : proof.policy.environment) environment.set(name, literal(value));
+  if (!environment.empty()) service.set("environment", environment);
+  set_privileges(proof.policy, plan, service);
+  set_files(proof.policy, plan, service);
+  set_network(proof, plan, service);
+  take_away(proof, plan, service);
+  service.set("labels", Yaml::map().set("pare.proof", "sha256:" + plan.proof_digest));
+  std::string name = options.workload.empty() ? plan.name : options.workload;
+  Yaml document = Yaml::map().set("services", Yaml::map().set(name, service));
+  if (network_of(proof.policy, plan) == Network::kInternal) {
+    document.set("networks", closed_network(plan));
+  }
+  return document.text();
+}
 
 Result<std::vector<File>> emit_compose(const verdict::Proof& proof, const Options& options) {
   Plan plan = make_plan(proof, options);
@@ -251,10 +295,7 @@ Result<std::vector<File>> emit_compose(const verdict::Proof& proof, const Option
   Yaml document = Yaml::map();
   document.set("name", plan.name).set("services", services);
   if (network_of(proof.policy, plan) == Network::kInternal) {
-    Yaml driver =
-        Yaml::map().set("com.docker.network.bridge.name", bridge_name(plan.name + "_closed"));
-    Yaml closed = Yaml::map().set("internal", true).set("driver_opts", driver);
-    document.set("networks", Yaml::map().set("closed", closed));
+    document.set("networks", closed_network(plan));
   }
   if (Yaml volumes = named_volumes(plan); !volumes.empty()) document.set("volumes", volumes);
   std::vector<File> files = {

@@ -27,6 +27,9 @@ uint16_t published_port(const target::Target& target, uint16_t port);
 // of that one run (--detach, --cidfile), nor the network that it had (--ip).
 std::vector<target::KeptOption> kept_options(const target::Target& target);
 
+// The service's part of a merge patch for a compose file (emit/patch.h).
+std::string compose_patch(const verdict::Proof& proof, const Options& options);
+
 std::vector<std::string> docker_assumptions(const verdict::Proof& proof, const Plan& plan);
 std::vector<std::string> docker_inexpressible(const verdict::Proof& proof, const Plan& plan);
 

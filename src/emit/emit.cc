@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kPortStart = "net.ipv4.ip_unprivileged_port_start";
 constexpr const char* kPingRange = "net.ipv4.ping_group_range";
+constexpr const char* kNobodyPings = "1 0";  // the kernel's default: an empty range of groups
 
 std::string sysctl_of(const privilege::Platform& platform, const char* name,
                       const char* kernel_default) {
@@ -38,8 +39,10 @@ std::vector<std::string> differences(const verdict::Proof& proof, const privileg
                   to_start + " here)");
   }
   const verdict::Verdict* raw = find_verdict(proof, "capability/NET_RAW");
-  if (sysctl_of(from, kPingRange, "1 0") != sysctl_of(to, kPingRange, "1 0") && raw != nullptr &&
-      raw->used && !policy.capabilities.has(*privilege::capability_number("NET_RAW"))) {
+  bool pinged_there = sysctl_of(from, kPingRange, kNobodyPings) != kNobodyPings;
+  bool pings_here = sysctl_of(to, kPingRange, kNobodyPings) != kNobodyPings;
+  if (pinged_there && !pings_here && raw != nullptr && raw->used &&
+      !policy.capabilities.has(*privilege::capability_number("NET_RAW"))) {
     out.push_back(std::string("capability/NET_RAW (") + kPingRange + " lets it ping there)");
   }
   if (policy.seccomp_default && from.default_seccomp != to.default_seccomp) {
@@ -90,6 +93,7 @@ const std::vector<Emitter>& emitter_table() {
        emit_dockerfile},
       {"oci", "config.json of a bundle for runc", "", emit_oci},
       {"seccomp", "the list of system calls, for Docker and Kubernetes", "", emit_seccomp},
+      {"cilium", "a CiliumNetworkPolicy, with egress by name", "kubernetes", emit_cilium},
   };
   return kTable;
 }

@@ -46,6 +46,7 @@ std::vector<Case> golden_cases() {
       {"pulling", pulling_proof("docker"), "compose", digest},
       {"pulling", pulling_proof("kubernetes"), "kubernetes", digest},
       {"pulling", pulling_proof("docker"), "docker", digest},
+      {"pulling", pulling_proof("kubernetes"), "cilium", digest},
   };
 }
 
@@ -144,6 +145,84 @@ TEST(Emit, RefusesAPlatformThatGivesLessThanTheProofLeanedOn) {
   proof.policy.seccomp.reset();
   proof.policy.seccomp_default = true;
   EXPECT_FALSE(emit(proof, "kubernetes", {}));
+}
+
+// What each of two platforms gives by itself, for every emitter: where the other one gives less, a
+// proof that leans on it is refused with the command that would ask.
+TEST(Emit, EveryPairOfPlatforms) {
+  struct Lean {
+    const char* on;
+    void (*change)(verdict::Proof&);
+    const char* refused_from_docker;      // for kubernetes; nullptr: never
+    const char* refused_from_kubernetes;  // for docker
+  };
+  const Lean kLeans[] = {
+      {"nothing", [](verdict::Proof&) {}, nullptr, nullptr},
+      {"a low port",
+       [](verdict::Proof& p) {
+         p.policy.ports = {{80, "tcp", "inference"}};
+       },
+       "ip_unprivileged_port_start", nullptr},
+      {"a low port with its sysctl",
+       [](verdict::Proof& p) {
+         p.policy.ports = {{80, "tcp", "inference"}};
+         p.policy.sysctls = {{"net.ipv4.ip_unprivileged_port_start", "0"}};
+       },
+       nullptr, nullptr},
+      {"ping without NET_RAW",
+       [](verdict::Proof& p) {
+         p.verdicts.push_back({{privilege::Axis::kCapability, "NET_RAW"}});
+         p.verdicts.back().used = true;
+       },
+       "capability/NET_RAW", nullptr},
+      {"owned scratch space",
+       [](verdict::Proof& p) {
+         p.policy.writable = {{"/tmp", "tmpfs", 4096, false, false}};
+       },
+       "scratch directories belong", nullptr},
+      {"scratch space of root",
+       [](verdict::Proof& p) {
+         p.policy.writable = {{"/tmp", "tmpfs", 4096, false, false}};
+         p.policy.user = {};
+       },
+       nullptr, nullptr},
+      {"memlock", [](verdict::Proof& p) { p.policy.memlock_bytes = 1 << 20; }, "memlock", nullptr},
+      {"the default profile",
+       [](verdict::Proof& p) {
+         p.policy.seccomp.reset();
+         p.policy.seccomp_default = true;
+       },
+       "syscall", "syscall"},
+  };
+  for (const Lean& lean : kLeans) {
+    for (const char* from : {"docker", "kubernetes"}) {
+      verdict::Proof proof = image_proof(from);
+      proof.policy.sysctls.clear();
+      proof.policy.writable.clear();
+      proof.target.volumes.clear();
+      proof.policy.volumes.clear();
+      lean.change(proof);
+      for (const Emitter& emitter : emitter_table()) {
+        bool other = !emitter.platform.empty() && emitter.platform != from;
+        const char* refused = !other                          ? nullptr
+                              : std::string(from) == "docker" ? lean.refused_from_docker
+                                                              : lean.refused_from_kubernetes;
+        if (emitter.name == "seccomp" && !proof.policy.seccomp) continue;  // it has none to write
+        auto files = emit(proof, emitter.name, {});
+        std::string what = std::string(lean.on) + ": " + from + " for " + emitter.name;
+        if (refused == nullptr) {
+          EXPECT_TRUE(files) << what << (files ? "" : ": " + files.error().message);
+          continue;
+        }
+        ASSERT_FALSE(files) << what;
+        EXPECT_EQ(files.error().kind, ErrorKind::kUsage) << what;
+        EXPECT_THAT(files.error().message, HasSubstr(refused)) << what;
+        EXPECT_THAT(files.error().message,
+                    HasSubstr("ask with: pare prove --for " + emitter.platform + " -- docker run"))
+            << what;
+      }
+    }
+  }
 }
 
 TEST(Emit, AProofWithoutCallsHasNoSeccompFile) {

@@ -12,6 +12,7 @@ Result<std::vector<File>> emit_dockerfile(const verdict::Proof& proof, const Opt
 Result<std::vector<File>> emit_kustomize(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_helm(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_oci(const verdict::Proof& proof, const Options& options);
+Result<std::vector<File>> emit_cilium(const verdict::Proof& proof, const Options& options);
 Result<std::vector<File>> emit_seccomp(const verdict::Proof& proof, const Options& options);
 
 // The seccomp profile as a file that Docker and a node's Localhost profile take alike; nullopt

@@ -70,6 +70,9 @@ std::vector<std::string> extra_assumptions(const verdict::Proof& proof, const Pl
   if (selects_namespaces && !cluster_has(options, kNamespaceName)) {
     out.emplace_back("namespaces have the label kubernetes.io/metadata.name with their own name");
   }
+  for (const std::string& name : unsafe_sysctls(proof.policy, options)) {
+    out.push_back("the kubelet was started with --allowed-unsafe-sysctls=" + name);
+  }
   out.emplace_back(
       "the cluster's network plug-in enforces NetworkPolicy (the Jobs in verify/ show it)");
   return out;

@@ -66,6 +66,9 @@ File network_policy_file(const verdict::Proof& proof, const Plan& plan, const Op
 // Jobs that show what the NetworkPolicy does; needs a port.
 File verification_file(const verdict::Proof& proof, const Plan& plan);
 
+// Sysctls of the policy that a kubelet refuses unless it was told of them.
+std::vector<std::string> unsafe_sysctls(const privilege::Policy& policy, const Options& options);
+
 // Fields that keep the Pod out of Pod Security "restricted", each with the reason; empty: it fits.
 std::vector<std::string> restricted_blockers(const verdict::Proof& proof);
 

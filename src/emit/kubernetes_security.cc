@@ -72,14 +72,55 @@ constexpr std::array<std::string_view, 56> kRuntimeDefaultRefuses = {
     "quotactl_fd",
 };
 
-// What Pod Security's baseline and restricted let a Pod set (Kubernetes 1.29).
-constexpr std::array<std::string_view, 10> kSafeSysctls = {
-    "kernel.shm_rmid_forced",           "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",        "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",     "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",      "net.ipv4.tcp_syncookies",
+// Sysctls that the kubelet, and Pod Security's baseline and restricted, let a Pod set, with the
+// minor version since when (kubernetes.io, "Using sysctls in a Kubernetes cluster").
+struct SafeSysctl {
+  std::string_view name;
+  int since;
 };
+constexpr std::array<SafeSysctl, 10> kSafeSysctls = {{
+    {"kernel.shm_rmid_forced", 0},
+    {"net.ipv4.ip_local_port_range", 0},
+    {"net.ipv4.tcp_syncookies", 0},
+    {"net.ipv4.ping_group_range", 18},
+    {"net.ipv4.ip_unprivileged_port_start", 22},
+    {"net.ipv4.ip_local_reserved_ports", 27},
+    {"net.ipv4.tcp_keepalive_time", 29},
+    {"net.ipv4.tcp_fin_timeout", 29},
+    {"net.ipv4.tcp_keepalive_intvl", 29},
+    {"net.ipv4.tcp_keepalive_probes", 29},
+}};
+
+bool safe_sysctl(const std::string& name, const Options& options) {
+  return std::any_of(kSafeSysctls.begin(), kSafeSysctls.end(), [&](const SafeSysctl& row) {
+    return row.name == name && cluster_has(options, row.since);
+  });
+}
+
+// Calls that those profiles let through with certain arguments alone; with others, or where the
+// proof does not know the arguments, they count as refused.
+struct PartlyAllowed {
+  std::string_view name;
+  unsigned index;
+  std::array<uint64_t, 5> values;
+};
+constexpr std::array<PartlyAllowed, 1> kPartlyAllowed = {{
+    {"personality", 0, {0x0, 0x8, 0x20000, 0x20008, 0xffffffff}},
+}};
+
+bool refused_in_part(const privilege::SeccompProfile& profile, const std::string& name) {
+  for (const PartlyAllowed& row : kPartlyAllowed) {
+    if (row.name != name) continue;
+    for (const privilege::SeccompArgument& a : profile.arguments) {
+      bool within = std::all_of(a.values.begin(), a.values.end(), [&](uint64_t value) {
+        return std::find(row.values.begin(), row.values.end(), value) != row.values.end();
+      });
+      if (a.syscall == name && a.index == row.index && within) return false;
+    }
+    return true;
+  }
+  return false;
+}
 
 Yaml localhost_profile(const Plan& plan) {
   return Yaml::map().set("type", "Localhost").set("localhostProfile", "pare/" + seccomp_name(plan));
@@ -119,7 +160,7 @@ void set_seccomp(Yaml& context, const verdict::Proof& proof, const Plan& plan,
 }  // namespace
 
 std::string seccomp_name(const Plan& plan) {
-  return plan.name + ".json";
+  return plan.claims_of + ".json";
 }
 
 std::vector<std::string> refused_by_runtime_default(const privilege::Policy& policy) {
@@ -128,7 +169,7 @@ std::vector<std::string> refused_by_runtime_default(const privilege::Policy& pol
   for (const std::string& name : policy.seccomp->syscalls) {
     bool known = std::find(kRuntimeDefaultRefuses.begin(), kRuntimeDefaultRefuses.end(), name) !=
                  kRuntimeDefaultRefuses.end();
-    if (known) refused.push_back(name);
+    if (known || refused_in_part(*policy.seccomp, name)) refused.push_back(name);
   }
   return refused;
 }
@@ -178,6 +219,14 @@ Yaml container_security_context(const privilege::Policy& policy) {
       .set("capabilities", capabilities);
 }
 
+std::vector<std::string> unsafe_sysctls(const privilege::Policy& policy, const Options& options) {
+  std::vector<std::string> out;
+  for (const auto& [name, value] : policy.sysctls) {
+    if (!safe_sysctl(name, options)) out.push_back(name);
+  }
+  return out;
+}
+
 std::vector<std::string> restricted_blockers(const verdict::Proof& proof) {
   const privilege::Policy& policy = proof.policy;
   std::vector<std::string> out;
@@ -193,8 +242,7 @@ std::vector<std::string> restricted_blockers(const verdict::Proof& proof) {
     if (name != "NET_BIND_SERVICE") block("capabilities.add " + name, "capability/" + name);
   }
   for (const auto& [name, value] : policy.sysctls) {
-    bool safe = std::find(kSafeSysctls.begin(), kSafeSysctls.end(), name) != kSafeSysctls.end();
-    if (!safe) block("sysctl " + name, "sysctl/" + name);
+    if (!safe_sysctl(name, {})) block("sysctl " + name, "sysctl/" + name);
   }
   for (const std::string& ns : policy.host_namespaces) {
     block("the host's " + ns + " namespace", "namespace/host-" + ns);

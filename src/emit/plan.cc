@@ -42,8 +42,15 @@ std::string without_tag(const std::string& image) {
   return tag ? name.substr(0, colon) : name;
 }
 
+// Of a root file system: whatever image is made from it.
+std::string stand_in_image(const std::string& name) {
+  return "registry.invalid/" + name + ":proved";
+}
+
 std::string image_of(const target::Target& target, const std::string& name) {
-  if (target.kind == target::Kind::kRootfs) return "registry.invalid/" + name + ":proved";
+  if (target.kind == target::Kind::kRootfs) {
+    return target.image.empty() ? stand_in_image(name) : target.image;
+  }
   return target.facts.pinned.empty() ? target.image : target.facts.pinned;
 }
 
@@ -325,7 +332,10 @@ std::optional<verdict::Proof> pull_phase(const verdict::Proof& proof) {
     grant(v.privilege, pull.policy);
   }
   if (!any) return std::nullopt;
-  pull.target.name = plan_name(proof.target) + "-pull";
+  std::string name = plan_name(proof.target);
+  pull.target.name = name + "-pull";
+  // The server's own image, under another name.
+  if (pull.target.kind == target::Kind::kRootfs) pull.target.image = stand_in_image(name);
   return pull;
 }
 
