@@ -20,11 +20,12 @@ class Renderer {
     for (const auto& [id, value] : plan_.replaced) {
       if (auto why = replace(id, value)) return tl::unexpected(*why);
     }
-    for (const auto& [id, value] : plan_.inserted) {
-      if (auto why = insert(id, value)) return tl::unexpected(*why);
-    }
+    // Items first: a list may stand in the column of the mapping that holds it.
     for (const auto& [id, items] : plan_.appended) {
       if (auto why = append(id, items)) return tl::unexpected(*why);
+    }
+    for (const auto& [id, value] : plan_.inserted) {
+      if (auto why = insert(id, value)) return tl::unexpected(*why);
     }
     for (NodeId id : plan_.removed) {
       NodeId parent = at(id).parent;

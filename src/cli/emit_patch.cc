@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <set>
 
 #include "audit/edit.h"
 #include "audit/pod_security.h"
@@ -57,6 +58,9 @@ OrderedJson without_nulls(const OrderedJson& json) {
   return out;
 }
 
+// What comes, then what goes of a mapping that would have been empty on the way.
+constexpr int kPasses = 3;
+
 // Operations that make a place of the document equal to a merge patch.
 class Merge {
  public:
@@ -68,11 +72,22 @@ class Merge {
 
   // `have` is what stands at `path` below the mapping `root`.
   void below(View root, const Path& path, View have, const OrderedJson& wanted) {
+    bool all_goes = replaces_all(have, wanted);
     for (const auto& [key, value] : wanted.items()) {
+      if (all_goes && value.is_null()) continue;  // the next pass takes it, beside what comes now
       Path to = path;
       to.push_back(key);
       place(root, to, have.get(key), have.key_of(key).present(), value);
     }
+  }
+
+  // A mapping that loses all it has while something comes: it may not be empty on the way.
+  static bool replaces_all(View have, const OrderedJson& wanted) {
+    std::set<std::string> going, coming;
+    for (const auto& [key, value] : wanted.items()) (value.is_null() ? going : coming).insert(key);
+    auto goes = [&](const auto& entry) { return going.count(std::string(entry.first)) > 0; };
+    auto entries = have.entries();
+    return !coming.empty() && std::all_of(entries.begin(), entries.end(), goes);
   }
 
   void place(View root, const Path& path, View have, bool present, const OrderedJson& wanted) {
@@ -126,11 +141,8 @@ class Merge {
     for (size_t i = 0; i < std::max(going.size(), coming.size()); ++i) {
       if (i >= going.size()) {
         operations_.push_back(audit::append_value(root.id(), path, coming[i]));
-      } else if (i >= coming.size() || !going[i].is_scalar()) {
+      } else if (i >= coming.size()) {
         operations_.push_back(audit::remove_item(going[i].written()));
-        if (i < coming.size()) {
-          operations_.push_back(audit::append_value(root.id(), path, coming[i]));
-        }
       } else {
         operations_.push_back(audit::set_value(going[i].id(), {}, coming[i]));
       }
@@ -360,14 +372,10 @@ Result<Planned> plan_compose(const verdict::Proof& proof, emit::Options options,
   return planned;
 }
 
-}  // namespace
-
-Result<std::string> patched_file(const verdict::Proof& proof, const std::string& to,
-                                 emit::Options options, const std::string& file) {
-  if (auto patch = emit::merge_patch(proof, to, options); !patch) {
-    return tl::unexpected(patch.error());
-  }
-  PARE_TRY(std::string text, base::read_file(file));
+// One pass over the file's text.
+Result<std::string> patched_text(const verdict::Proof& proof, const std::string& to,
+                                 const emit::Options& options, const std::string& file,
+                                 const std::string& text) {
   bool compose = to == "compose";
   auto dialect = compose ? audit::Dialect::kCompose : audit::Dialect::kKubernetes;
   PARE_TRY(std::deque<Document> documents, parse(file, text, dialect));
@@ -387,6 +395,22 @@ Result<std::string> patched_file(const verdict::Proof& proof, const std::string&
                                       planned.operations);
   if (!meant) return fail(ErrorKind::kUnread, file + ": cannot be edited safely; edit it by hand");
   return *edited;
+}
+
+}  // namespace
+
+Result<std::string> patched_file(const verdict::Proof& proof, const std::string& to,
+                                 emit::Options options, const std::string& file) {
+  if (auto patch = emit::merge_patch(proof, to, options); !patch) {
+    return tl::unexpected(patch.error());
+  }
+  PARE_TRY(std::string text, base::read_file(file));
+  for (int pass = 0; pass < kPasses; ++pass) {
+    PARE_TRY(std::string next, patched_text(proof, to, options, file, text));
+    if (next == text) break;
+    text = std::move(next);
+  }
+  return text;
 }
 
 }  // namespace pare::cli
