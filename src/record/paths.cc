@@ -102,7 +102,13 @@ std::optional<std::string> Resolver::existing(const std::string& path, bool foll
   char text[PATH_MAX];
   ssize_t n = readlink(fmt::format("/proc/self/fd/{}", fd.get()).c_str(), text, sizeof(text));
   if (n <= 0 || text[0] != '/') return std::nullopt;
-  return std::string(text, static_cast<size_t>(n));
+  std::string found(text, static_cast<size_t>(n));
+  // d_path(9) marks what was removed in the meantime; a file may be named so, too.
+  constexpr std::string_view kGone = " (deleted)";
+  if (base::ends_with(found, kGone) && !find(found, false).valid()) {
+    found.resize(found.size() - kGone.size());
+  }
+  return found;
 }
 
 std::string Resolver::resolve(const std::string& path, bool follow) {
