@@ -4,10 +4,9 @@
 #include <cstdint>
 
 namespace pare::base {
-namespace {
 
-// The length of the well-formed sequence that `bytes` begins with; 0: none (RFC 3629, section 4).
-size_t sequence(std::string_view bytes) {
+size_t utf8_length(std::string_view bytes) {
+  if (bytes.empty()) return 0;
   auto byte = [&](size_t i) { return static_cast<uint8_t>(bytes[i]); };
   const uint8_t first = byte(0);
   if (first < 0x80) return 1;
@@ -25,13 +24,11 @@ size_t sequence(std::string_view bytes) {
   return overlong || surrogate || beyond ? 0 : length;
 }
 
-}  // namespace
-
 std::string valid_utf8(std::string_view bytes) {
   constexpr char kHex[] = "0123456789abcdef";
   std::string text;
   for (size_t at = 0; at < bytes.size();) {
-    const size_t length = sequence(bytes.substr(at));
+    const size_t length = utf8_length(bytes.substr(at));
     text.append(bytes.substr(at, length));
     if (length == 0) {
       const auto byte = static_cast<uint8_t>(bytes[at]);

@@ -37,14 +37,6 @@ std::set<Question> questions() {
   return all;
 }
 
-Spec spec_of(uint16_t port, bool tls) {
-  Spec spec;
-  spec.port = port;
-  spec.scheme = tls ? "https" : "http";
-  spec.within = kPatience;
-  return spec;
-}
-
 // Without regard to spaces, which JSON leaves to the server.
 bool says(std::string body, std::string text) {
   std::erase(body, ' ');
@@ -68,7 +60,7 @@ std::string family_of(const Subject& subject, const Spec& spec) {
 class Asker {
  public:
   Asker(const Subject& subject, uint16_t port, bool tls)
-      : subject_(subject), spec_(spec_of(port, tls)) {}
+      : subject_(subject), spec_(probe_spec(port, tls, kPatience)) {}
 
   std::vector<EndpointFact> run() {
     std::vector<EndpointFact> facts;
@@ -125,8 +117,9 @@ Result<std::vector<EndpointFact>> endpoints(const Subject& subject, uint16_t por
 Result<std::string> server_family(const Subject& subject, uint16_t port, bool tls) {
   PARE_TRY(Bench bench, Bench::open(subject));
   bench.switch_to_ipv6(port);
-  return bench.inside(
-      [&]() -> Result<std::string> { return family_of(bench.subject(), spec_of(port, tls)); });
+  return bench.inside([&]() -> Result<std::string> {
+    return family_of(bench.subject(), probe_spec(port, tls, kPatience));
+  });
 }
 
 }  // namespace pare::check

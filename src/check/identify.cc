@@ -69,14 +69,6 @@ constexpr Signature kSignatures[] = {
     {"/metrics", is_prometheus, "prometheus", "metrics"},
 };
 
-Spec probe_spec(uint16_t port, bool tls) {
-  Spec spec;
-  spec.port = port;
-  spec.scheme = tls ? "https" : "http";
-  spec.within = kPlainPatience;
-  return spec;
-}
-
 Identity identify_http(const Spec& spec, const Subject& subject) {
   Identity identity;
   identity.speaks = "http";
@@ -130,6 +122,14 @@ Identity identify_tls(const Spec& spec, const Subject& subject) {
 
 }  // namespace
 
+Spec probe_spec(uint16_t port, bool tls, std::chrono::milliseconds within) {
+  Spec spec;
+  spec.port = port;
+  spec.scheme = tls ? "https" : "http";
+  spec.within = within;
+  return spec;
+}
+
 bool is_prometheus_text(const std::string& body) {
   for (std::string_view mark : {"# HELP ", "# TYPE "}) {
     size_t at = body.find(mark);
@@ -139,8 +139,8 @@ bool is_prometheus_text(const std::string& body) {
 }
 
 Identity identify_here(const Subject& subject, uint16_t port) {
-  Spec plain = probe_spec(port, false);
-  Spec tls = probe_spec(port, true);
+  Spec plain = probe_spec(port, false, kPlainPatience);
+  Spec tls = probe_spec(port, true, kPlainPatience);
   Identity identity;
   HttpResponse first = exchange(request_to(plain, subject, "GET", "/v1/models"));
   if (first.refused) return identity;

@@ -78,7 +78,7 @@ Result<int> check_emitted(const verdict::Proof& proof, const std::string& to,
   bool drift = std::any_of(rows.begin(), rows.end(),
                            [](const emit::CheckRow& r) { return r.state == State::kDrift; });
   if (json) {
-    fmt::print("{}\n", rows_json(rows, to, drift).dump(1));
+    fmt::print("{}\n", base::write_json(rows_json(rows, to, drift), 1));
   } else {
     print_rows(rows, directory, drift);
   }

@@ -33,7 +33,7 @@ Result<int> merge(const MergeOptions& options) {
     PARE_TRY(evidence::Evidence one, read(file));
     inputs.push_back(std::move(one));
   }
-  const std::string text = evidence::to_json(evidence::merge(inputs)).dump(1) + "\n";
+  const std::string text = base::write_json(evidence::to_json(evidence::merge(inputs)), 1) + "\n";
   if (options.out.empty()) {
     fmt::print("{}", text);
     return 0;

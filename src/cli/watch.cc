@@ -328,7 +328,7 @@ class Watch {
   Status write_files() {
     PARE_CHECK_OK(base::make_directories(options_.out));
     const std::pair<const char*, std::string> files[] = {
-        {"egress.json", to_json(report_).dump(1) + "\n"},
+        {"egress.json", base::write_json(to_json(report_), 1) + "\n"},
         {"exceptions.txt", rules_text(report_)},
         {"networkpolicy.yaml", network_policy(report_)},
         {"cilium.yaml", cilium_policy(report_)},

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "cli/watch_options.h"
 
@@ -102,7 +103,7 @@ class JsonLines final : public Lines {
  private:
   static void put(const nlohmann::json& json) {
     // What a container calls its processes need not be UTF-8.
-    fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n", base::write_json(json));
     std::fflush(stdout);
   }
 };

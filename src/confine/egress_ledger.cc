@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "confine/egress_opening.h"
 #include "record/dns.h"
+#include "record/names.h"
 
 namespace pare::confine {
 
@@ -61,21 +62,9 @@ std::string domain_of(const std::string& name) {
 }  // namespace
 
 std::string protocol_text(uint8_t protocol) {
-  switch (protocol) {
-    case IPPROTO_TCP:
-      return "tcp";
-    case IPPROTO_UDP:
-      return "udp";
-    case IPPROTO_ICMP:
-    case IPPROTO_ICMPV6:
-      return "icmp";
-    case 132:
-      return "sctp";
-    case 0:
-      return "other";
-    default:
-      return fmt::format("ip{}", protocol);
-  }
+  std::string_view name = record::ip_protocol_name(protocol);
+  if (!name.empty()) return std::string(name);
+  return protocol == 0 ? "other" : fmt::format("ip{}", protocol);
 }
 
 std::string Destination::service() const {

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "base/time.h"
+#include "record/traffic.h"
 
 namespace pare::confine {
 
@@ -143,12 +144,7 @@ std::optional<Address> parse_address(std::string_view text) {
 }
 
 std::string to_string(const Address& address) {
-  char text[INET6_ADDRSTRLEN] = "";
-  if (is_v4(address))
-    inet_ntop(AF_INET, &address[12], text, sizeof(text));
-  else
-    inet_ntop(AF_INET6, address.data(), text, sizeof(text));
-  return text;
+  return record::address_text(address.data());
 }
 
 bool is_private(const Address& address) {

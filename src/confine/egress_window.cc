@@ -19,6 +19,7 @@
 #include "base/unique_fd.h"
 #include "confine/bpf/egress.skel.h"
 #include "confine/egress_pins.h"
+#include "record/dns.h"
 #include "sys/cgroup.h"
 
 namespace pare::confine {
@@ -47,27 +48,6 @@ uint32_t kernel_refusal(privilege::Refusal refusal) {
       return PARE_EGRESS_SILENT;
   }
   return PARE_EGRESS_UNREACHABLE;
-}
-
-std::string type_text(uint16_t type) {
-  switch (type) {
-    case 1:
-      return "A";
-    case 28:
-      return "AAAA";
-    case 16:
-      return "TXT";
-    case 5:
-      return "CNAME";
-    case 15:
-      return "MX";
-    case 33:
-      return "SRV";
-    case 65:
-      return "HTTPS";
-    default:
-      return fmt::format("TYPE{}", type);
-  }
 }
 
 Address address_of(const uint8_t bytes[16]) {
@@ -446,7 +426,7 @@ Look KernelWindow::look() {
         fill(question, tries);
         question.pid = key.pid;
         question.name = name_text(key.name);
-        question.type = type_text(key.type);
+        question.type = record::dns_type_name(key.type);
         question.resolver = address_of(key.resolver);
         question.allowed = key.verdict == PARE_EGRESS_ALLOWED;
         look.questions.push_back(std::move(question));

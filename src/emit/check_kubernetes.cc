@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "emit/check_read.h"
 #include "emit/kubernetes.h"
@@ -149,7 +150,8 @@ std::string containers_in(const Tree* list, const std::string& server) {
   for (const Tree& item : list->seq) {
     const Tree* name = item.get("name");
     std::string text = name == nullptr ? "?" : name->text;
-    if (text != server) text += "@" + base::sha256_hex(json_of(item).dump()).substr(0, 8);
+    if (text != server)
+      text += "@" + base::sha256_hex(base::write_json(json_of(item))).substr(0, 8);
     names.push_back(text);
   }
   return base::join(names, " ");
@@ -351,8 +353,8 @@ Result<std::vector<std::pair<Granted, Terms>>> read_overlay(const Reading& readi
   std::string container =
       reading.options.container.empty() ? reading.options.workload : reading.options.container;
   PARE_TRY(target::Target target,
-           target_of(*find_file(reading.files, "patch.yaml"), document.dump(), reading.plan,
-                     container.empty() ? reading.plan.name : container));
+           target_of(*find_file(reading.files, "patch.yaml"), base::write_json(document),
+                     reading.plan, container.empty() ? reading.plan.name : container));
   Terms wanted = proof_terms(reading.proof, reading.plan);
   target.tmpfs_options.clear();
   for (const Mounted& m : reading.plan.volumes) {

@@ -212,7 +212,7 @@ std::string bad_number(const Json& json, const std::string& key, uint64_t replic
   const bool whole = json.is_number_unsigned() || (json.is_number_integer() && json >= 0);
   const bool place = key != "replicas" || (whole && json.get<uint64_t>() < replicas);
   if (whole && place && json.get<uint64_t>() <= limit) return "";
-  return "'" + key + "' cannot be " + json.dump();
+  return "'" + key + "' cannot be " + base::write_json(json);
 }
 
 template <typename T, typename F>

@@ -248,7 +248,7 @@ void number(Evidence& e) {
 }  // namespace
 
 std::string replica_id(const Evidence& evidence) {
-  return base::sha256_hex(to_json(evidence).dump()).substr(0, 16);
+  return base::sha256_hex(base::write_json(to_json(evidence))).substr(0, 16);
 }
 
 Evidence merge(const std::vector<Evidence>& inputs) {

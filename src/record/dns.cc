@@ -21,12 +21,6 @@ constexpr Type kTypes[] = {{ns_t_a, "A"},     {ns_t_aaaa, "AAAA"}, {ns_t_ns, "NS
                            {ns_t_ptr, "PTR"}, {ns_t_srv, "SRV"},   {ns_t_soa, "SOA"},
                            {65, "HTTPS"},     {64, "SVCB"},        {ns_t_any, "ANY"}};
 
-std::string type_name(int number) {
-  for (const Type& type : kTypes)
-    if (type.number == number) return type.name;
-  return fmt::format("TYPE{}", number);
-}
-
 // The offset behind the questions; 0: they are not whole.
 size_t questions_end(const unsigned char* data, size_t size) {
   const unsigned char* end = data + size;
@@ -40,6 +34,12 @@ size_t questions_end(const unsigned char* data, size_t size) {
 }
 
 }  // namespace
+
+std::string dns_type_name(int number) {
+  for (const Type& type : kTypes)
+    if (type.number == number) return type.name;
+  return fmt::format("TYPE{}", number);
+}
 
 std::optional<DnsMessage> parse_dns(std::string_view bytes) {
   std::string copy(bytes);
@@ -57,7 +57,8 @@ std::optional<DnsMessage> parse_dns(std::string_view bytes) {
   ns_rr record;
   for (int i = 0; i < ns_msg_count(handle, ns_s_qd); ++i) {
     if (ns_parserr(&handle, ns_s_qd, i, &record) != 0) return std::nullopt;
-    message.questions.push_back({base::lower(ns_rr_name(record)), type_name(ns_rr_type(record))});
+    message.questions.push_back(
+        {base::lower(ns_rr_name(record)), dns_type_name(ns_rr_type(record))});
   }
   for (int i = 0; i < ns_msg_count(handle, ns_s_an); ++i) {
     if (ns_parserr(&handle, ns_s_an, i, &record) != 0) break;

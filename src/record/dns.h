@@ -17,6 +17,9 @@ struct DnsMessage {
   std::vector<std::string> addresses;  // of A and AAAA answers, up to where the message is cut off
 };
 
+// "A", "AAAA"; "TYPE999" where there is no name (RFC 3597, section 5).
+std::string dns_type_name(int number);
+
 // nullopt: not a DNS message with a question.
 std::optional<DnsMessage> parse_dns(std::string_view bytes);
 

@@ -1,6 +1,7 @@
 #include "record/names.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <string.h>
 
@@ -27,6 +28,22 @@ std::string call_name(uint32_t number, bool i386) {
   if ((number & kX32Bit) != 0 && number != UINT32_MAX)
     return foreign_name(SCMP_ARCH_X32, "x32", number);
   return privilege::syscall_name(static_cast<int>(number));
+}
+
+std::string_view ip_protocol_name(uint8_t protocol) {
+  switch (protocol) {
+    case IPPROTO_TCP:
+      return "tcp";
+    case IPPROTO_UDP:
+      return "udp";
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+      return "icmp";
+    case IPPROTO_SCTP:
+      return "sctp";
+    default:
+      return "";
+  }
 }
 
 std::string error_name(int error) {

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "record/dns.h"
+#include "record/names.h"
 
 namespace pare::record {
 namespace {
@@ -34,19 +35,8 @@ std::string outcome_name(const pare_flow& flow) {
 
 std::string protocol_name(const pare_flow_key& key) {
   if (key.packet != 0) return "packet";
-  switch (key.protocol) {
-    case IPPROTO_TCP:
-      return "tcp";
-    case IPPROTO_UDP:
-      return "udp";
-    case IPPROTO_ICMP:
-    case IPPROTO_ICMPV6:
-      return "icmp";
-    case 132:
-      return "sctp";
-    default:
-      return "raw";
-  }
+  std::string_view name = ip_protocol_name(key.protocol);
+  return name.empty() ? "raw" : std::string(name);
 }
 
 bool stays_on_host(const std::string& address) {

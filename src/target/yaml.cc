@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace pare::target::yaml {
 namespace {
@@ -314,35 +315,6 @@ Unread parse_error(std::string_view message, std::string_view text, size_t begin
   auto column = base::parse_u64(place.substr(second + 1));
   return {begin + offset_of_line(text, line.value_or(1), column.value_or(1)), std::string(what)};
 }
-
-int utf8_length(unsigned char lead) {
-  if (lead < 0x80) return 1;
-  if (lead >= 0xc2 && lead < 0xe0) return 2;
-  if (lead >= 0xe0 && lead < 0xf0) return 3;
-  if (lead >= 0xf0 && lead < 0xf5) return 4;
-  return 0;
-}
-
-bool valid_sequence(std::string_view bytes, size_t at, int length) {
-  if (at + static_cast<size_t>(length) > bytes.size()) return false;
-  for (int i = 1; i < length; ++i) {
-    auto byte = static_cast<unsigned char>(bytes[at + static_cast<size_t>(i)]);
-    if ((byte & 0xc0) != 0x80) return false;
-  }
-  int second = length > 1 ? static_cast<unsigned char>(bytes[at + 1]) : 0;
-  switch (static_cast<unsigned char>(bytes[at])) {  // overlong forms, surrogates, past U+10FFFF
-    case 0xe0:
-      return second >= 0xa0;
-    case 0xed:
-      return second < 0xa0;
-    case 0xf0:
-      return second >= 0x90;
-    case 0xf4:
-      return second < 0x90;
-    default:
-      return true;
-  }
-}
 }  // namespace
 
 std::vector<Part> split_documents(std::string_view bytes) {
@@ -378,9 +350,9 @@ std::optional<Unread> check_encoding(std::string_view bytes) {
     if (byte == 0x7f || (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r')) {
       return Unread{at, "a control character that YAML forbids"};
     }
-    int length = utf8_length(byte);
-    if (length == 0 || !valid_sequence(bytes, at, length)) return Unread{at, "not UTF-8"};
-    at += static_cast<size_t>(length);
+    size_t length = base::utf8_length(bytes.substr(at));
+    if (length == 0) return Unread{at, "not UTF-8"};
+    at += length;
   }
   return std::nullopt;
 }
