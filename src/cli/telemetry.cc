@@ -266,12 +266,13 @@ class Experiment {
 
   Status put() const {
     if (options_.json)
-      fmt::print("{}\n", json().dump(1));
+      fmt::print("{}\n", base::write_json(json(), 1));
     else
       fmt::print("{}", text());
     if (options_.out.empty()) return {};
     PARE_CHECK_OK(base::make_directories(options_.out));
-    PARE_CHECK_OK(base::write_file_atomic(options_.out + "/telemetry.json", json().dump(1) + "\n"));
+    PARE_CHECK_OK(base::write_file_atomic(options_.out + "/telemetry.json",
+                                          base::write_json(json(), 1) + "\n"));
     return base::write_file_atomic(options_.out + "/vendor.md", vendor_report());
   }
 
@@ -305,7 +306,10 @@ Action set_up_telemetry(CLI::App& app) {
                "health, latency and log rate with egress open, unreachable, refused and silent");
   app.add_option("-o,--out", options->out, "directory for telemetry.json and vendor.md");
   app.add_flag("--json", options->json, "the result as JSON");
-  return [options] { return Experiment(*options).run(); };
+  return [options, &app]() -> Result<int> {
+    PARE_CHECK_OK(apply_pare_file(app, options->target));
+    return Experiment(*options).run();
+  };
 }
 
 }  // namespace pare::cli
