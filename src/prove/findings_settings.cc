@@ -84,9 +84,7 @@ void add_settings(const Universe& universe, const Answer& answer, verdict::Proof
   }
   std::vector<std::string> open;
   for (const Verdict& verdict : proof.verdicts) {
-    if (verdict.privilege.axis == Axis::kEndpoint && !verdict.fix) {
-      open.push_back(verdict.privilege.value);
-    }
+    if (verdict::stays_reachable(verdict)) open.push_back(verdict.privilege.value);
   }
   if (!open.empty()) {
     proof.assumptions.push_back("clients that reach the port reach these paths too: " +

@@ -155,6 +155,16 @@ TEST(View, TheMostDangerousLossComesFirstAndIsToldOnce) {
   EXPECT_THAT(gone[1].privileges, ElementsAre("write:/a", "write:/b"));
 }
 
+TEST(View, APathThatNoSwitchClosesIsNotLost) {
+  Proof proof = sample();
+  proof.verdicts = {verdict_of(Axis::kEndpoint, "GET /slots", Kind::kUnneeded, ""),
+                    verdict_of(Axis::kEndpoint, "GET /props", Kind::kUnneeded, "")};
+  proof.verdicts[0].fix = verdict::Fix{"start it with --no-slots", "argument=--no-slots"};
+  std::vector<Loss> gone = losses(proof);
+  ASSERT_EQ(gone.size(), 1u);
+  EXPECT_THAT(gone[0].privileges, ElementsAre("endpoint/GET /slots"));
+}
+
 TEST(View, GapsNameWhatThePlatformCannotEnforce) {
   Proof proof = sample();
   proof.policy.pids_max = 9;

@@ -147,7 +147,8 @@ std::vector<Row> table_rows(const Proof& proof) {
 std::vector<Loss> losses(const Proof& proof) {
   std::vector<const Verdict*> gone;
   for (const Verdict& v : proof.verdicts) {
-    bool taken = v.kind == Kind::kUnneeded || v.kind == Kind::kFixable;
+    bool taken =
+        (v.kind == Kind::kUnneeded || v.kind == Kind::kFixable) && !verdict::stays_reachable(v);
     if (v.asked && taken && v.phase == evidence::Phase::kServe) gone.push_back(&v);
   }
   std::stable_sort(gone.begin(), gone.end(), [](const Verdict* a, const Verdict* b) {

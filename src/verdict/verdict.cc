@@ -165,6 +165,10 @@ Json to_json(const Proof& proof) {
   return json;
 }
 
+bool stays_reachable(const Verdict& verdict) {
+  return verdict.privilege.axis == privilege::Axis::kEndpoint && !verdict.fix;
+}
+
 Result<Proof> proof_from_json(const Json& json, const std::string& what) {
   try {
     std::string schema = base::text_member(json, "schema");

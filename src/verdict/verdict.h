@@ -80,6 +80,10 @@ struct Proof {
   evidence::Loss loss;
 };
 
+// A path that no check needs and that no switch of the server closes: whoever reaches the port
+// reaches it still, until something in front lets other paths through alone.
+bool stays_reachable(const Verdict& verdict);
+
 // proof.json, "pare.proof/v1".
 nlohmann::json to_json(const Proof& proof);
 // kUnread naming `what` and the field; a different schema is kUnread too.
