@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "emit/patch.h"
-#include "target/tree.h"
+#include "target/tree_json.h"
 
 namespace pare::cli {
 
@@ -31,32 +31,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kMergeKey
     {"volumes", "name"},
     {"volumeMounts", "mountPath"},
 }};
-
-OrderedJson json_of(const Tree& tree) {
-  if (tree.is_map()) {
-    OrderedJson map = OrderedJson::object();
-    for (const Tree::Entry& entry : tree.map) map[entry.key] = json_of(entry.value);
-    return map;
-  }
-  if (tree.is_seq()) {
-    OrderedJson list = OrderedJson::array();
-    for (const Tree& item : tree.seq) list.push_back(json_of(item));
-    return list;
-  }
-  if (tree.is_null()) return nullptr;
-  if (tree.type == target::yaml::ScalarType::kString) return tree.text;
-  OrderedJson plain = OrderedJson::parse(tree.text, nullptr, false);
-  return plain.is_discarded() ? OrderedJson(tree.text) : plain;
-}
-
-OrderedJson without_nulls(const OrderedJson& json) {
-  if (!json.is_object()) return json;
-  OrderedJson out = OrderedJson::object();
-  for (const auto& [key, value] : json.items()) {
-    if (!value.is_null()) out[key] = without_nulls(value);
-  }
-  return out;
-}
 
 // What comes, then what goes of a mapping that would have been empty on the way.
 constexpr int kPasses = 3;
@@ -96,7 +70,7 @@ class Merge {
     } else if (wanted.is_object()) {
       if (have.is_map() && !have.entries().empty()) {
         map(have, wanted);
-      } else if (OrderedJson value = without_nulls(wanted); !value.empty()) {
+      } else if (OrderedJson value = target::without_nulls(wanted); !value.empty()) {
         operations_.push_back(audit::set_value(root.id(), path, value));
       }
     } else if (wanted.is_array()) {
@@ -160,7 +134,8 @@ class Merge {
     }
     // An item that only changes one which is not there adds nothing.
     bool whole = path.back() != "volumeMounts" || item.contains("name");
-    if (whole) operations_.push_back(audit::append_value(root.id(), path, without_nulls(item)));
+    if (whole)
+      operations_.push_back(audit::append_value(root.id(), path, target::without_nulls(item)));
   }
 
   std::vector<Operation> operations_;
@@ -252,7 +227,7 @@ Result<OrderedJson> patch_json(const verdict::Proof& proof, const std::string& t
                                const emit::Options& options) {
   PARE_TRY(std::string text, emit::merge_patch(proof, to, options));
   PARE_TRY(auto trees, target::read_trees({"patch", text}, 0, audit::Dialect::kKubernetes));
-  return json_of(trees.at(0));
+  return target::json_of<OrderedJson>(trees.at(0));
 }
 
 struct Planned {

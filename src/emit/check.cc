@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "emit/check_read.h"
 #include "privilege/seccomp.h"
+#include "target/tree_json.h"
 
 namespace pare::emit {
 
@@ -60,7 +61,8 @@ void add_rule(const Json& rule, std::set<std::string>& lines, std::set<std::stri
   std::string action = rule.at("action");
   if (rule.contains("errnoRet")) action += fmt::format(" {}", rule["errnoRet"].get<int>());
   std::set<std::string> conditions;
-  for (const Json& arg : rule.value("args", Json::array())) conditions.insert(base::write_json(arg));
+  for (const Json& arg : rule.value("args", Json::array()))
+    conditions.insert(base::write_json(arg));
   std::string when;
   for (const std::string& condition : conditions) when += " " + condition;
   for (const Json& name : rule.at("names")) {
@@ -104,6 +106,23 @@ std::string environment_term(const std::vector<target::EnvVar>& env) {
     items.push_back(v.secret ? v.name + " (a secret)" : base::shell_quote(v.name + "=" + v.value));
   }
   return joined(items, "none");
+}
+
+std::map<std::string, std::string> secret_values(const Plan& plan) {
+  std::map<std::string, std::string> values;
+  for (const target::EnvVar& v : plan.env) {
+    if (v.secret) values[v.name] = "";
+  }
+  return values;
+}
+
+std::string others(const target::Tree& map, const std::vector<std::string_view>& known) {
+  std::string text;
+  for (const target::Tree::Entry& entry : map.map) {
+    if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
+    text += " " + entry.key + " " + base::write_json(target::json_of<Json>(entry.value));
+  }
+  return text;
 }
 
 std::string paths_term(std::vector<std::string> paths) {
@@ -238,11 +257,8 @@ Result<std::vector<CheckRow>> check(const verdict::Proof& proof, const std::stri
   PARE_TRY(std::vector<File> fresh, emit(proof, to, options));  // the same refusals, in its words
   auto row = std::find_if(reader_table().begin(), reader_table().end(),
                           [&](const ReaderRow& r) { return r.to == to; });
-  if (row == reader_table().end()) {
-    return fail(ErrorKind::kUsage, "--check cannot read back what --to " + to + " writes");
-  }
   Plan plan = make_plan(proof, options);
-  PARE_TRY(auto readings, row->read({proof, plan, options, files}));
+  PARE_TRY(auto readings, row->read({proof, plan, options, files, fresh}));
   std::vector<CheckRow> rows;
   for (const auto& [granted, wanted] : readings) {
     for (const auto& [axis, proved] : wanted) {

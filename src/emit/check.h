@@ -25,7 +25,7 @@ struct CheckRow {
 };
 std::string_view to_string(CheckRow::State state);
 
-// kUsage where there is nothing to read back for `to`, kUnread for a file that is missing or cannot
+// The errors of emit(), and kUnread for a file that is missing or cannot
 // be read as what it should be (file and place in the message). `options` as they were at emit().
 Result<std::vector<CheckRow>> check(const verdict::Proof& proof, const std::string& to,
                                     const Options& options, const std::vector<File>& files);

@@ -15,6 +15,8 @@ using target::Tree;
 
 namespace {
 
+constexpr const char* kNameLabel = "app.kubernetes.io/name";
+
 const std::vector<Tree>& items(const Tree* list) {
   static const std::vector<Tree> kNone;
   return list == nullptr ? kNone : list->seq;
@@ -25,7 +27,10 @@ std::vector<std::string> ports_of(const Tree& rule) {
   for (const Tree& group : items(rule.get("toPorts"))) {
     for (const Tree& port : items(group.get("ports"))) {
       const Tree* number = port.get("port");
-      out.push_back(number == nullptr ? "?" : number->text);
+      const Tree* last = port.get("endPort");
+      out.push_back((number == nullptr ? "?" : number->text) +
+                    (last == nullptr ? "" : "-" + last->text) +
+                    others(port, {"port", "protocol", "endPort"}));
     }
   }
   return out;
@@ -83,6 +88,9 @@ std::string egress_of(const Tree& spec) {
     const Tree* resolver = rule.get("toEndpoints");
     bool dns = resolver != nullptr && ports_of(rule) == std::vector<std::string>{"53"};
     if (resolver != nullptr && !dns) names.emplace_back("Pods of the cluster");
+    std::string more = others(rule, {"toFQDNs", "toCIDR", "toEntities", "toEndpoints", "toPorts"});
+    if (!more.empty()) names.push_back("not understood:" + more);
+    if (names.empty() && !dns && rule.get("toPorts") != nullptr) names.emplace_back("anybody");
     std::vector<std::string> ports = ports_of(rule);
     for (const std::string& name : names) {
       if (ports.empty()) lines.insert(name);
@@ -97,12 +105,14 @@ Result<std::pair<Granted, Terms>> read_policy(const Reading& reading, const std:
   PARE_TRY(const File* file, need_file(reading.files, name));
   PARE_TRY(std::vector<Tree> documents,
            target::read_trees({file->name, file->content}, 0, target::yaml::Dialect::kKubernetes));
+  if (documents.size() > 1) {
+    return fail(ErrorKind::kUnread, name + ": it holds more than the one policy that is emitted");
+  }
   const Tree* spec = documents.empty() ? nullptr : documents[0].get("spec");
   const Tree* selected =
-      spec == nullptr ? nullptr
-                      : spec->get({"endpointSelector", "matchLabels", "app.kubernetes.io/name"});
+      spec == nullptr ? nullptr : spec->get({"endpointSelector", "matchLabels", kNameLabel});
   if (selected == nullptr) {
-    return fail(ErrorKind::kUnread, name + ": it selects no endpoint by app.kubernetes.io/name");
+    return fail(ErrorKind::kUnread, name + ": it selects no endpoint by " + kNameLabel);
   }
   Granted granted{name, {}, {}};
   Terms wanted = proof_terms(reading.proof, reading.plan);
@@ -119,7 +129,10 @@ Result<std::pair<Granted, Terms>> read_policy(const Reading& reading, const std:
   }
   wanted["port"] = reached ? joined(ports) : "none";
   wanted["endpoint"] = reading.plan.name;
-  granted.terms["endpoint"] = selected->text;
+  granted.terms["endpoint"] =
+      selected->text + others(*spec->get({"endpointSelector", "matchLabels"}), {kNameLabel}) +
+      others(*spec->get("endpointSelector"), {"matchLabels"}) +
+      others(*spec, {"description", "endpointSelector", "ingress", "egress"});
   granted.terms["port"] = ingress_of(*spec);
   granted.terms["egress"] = egress_of(*spec);
   return std::pair(granted, wanted);
@@ -133,7 +146,7 @@ Result<std::vector<std::pair<Granted, Terms>>> read_cilium(const Reading& readin
   out.push_back(server);
   if (auto pull = pull_phase(reading.proof)) {
     Plan plan = make_plan(*pull, reading.options);
-    PARE_TRY(auto job, read_policy({*pull, plan, reading.options, reading.files},
+    PARE_TRY(auto job, read_policy({*pull, plan, reading.options, reading.files, reading.fresh},
                                    "pull/ciliumnetworkpolicy.yaml", false));
     out.push_back(job);
   }

@@ -1,4 +1,6 @@
 // Reads back compose.yaml: its services as the reader of compose files takes them.
+#include <algorithm>
+
 #include "emit/check_read.h"
 #include "emit/docker.h"
 #include "target/files.h"
@@ -10,24 +12,20 @@ using target::Tree;
 
 namespace {
 
-// How the service is attached: "none", "host", "closed", or "" for a network with a way out.
-std::string network_word(const Tree& document, const std::string& service, bool* closed) {
-  *closed = false;
+// Whether the service has no way out: no network, or internal ones alone.
+bool is_closed(const Tree& document, const std::string& service) {
   const Tree* own = document.get({"services", service});
-  if (own == nullptr) return "";
-  if (const Tree* mode = own->get("network_mode")) return mode->text;
+  if (own == nullptr) return false;
+  if (const Tree* mode = own->get("network_mode")) return mode->text == "none";
   const Tree* list = own->get("networks");
-  if (list == nullptr) return "";
-  // Open as soon as one of its networks is.
-  *closed = !list->seq.empty() || !list->map.empty();
+  if (list == nullptr) return false;
   std::vector<std::string> names;
   for (const Tree& item : list->seq) names.push_back(item.text);
   for (const Tree::Entry& entry : list->map) names.push_back(entry.key);
-  for (const std::string& name : names) {
+  return !names.empty() && std::all_of(names.begin(), names.end(), [&](const std::string& name) {
     const Tree* internal = document.get({"networks", name, "internal"});
-    *closed = *closed && internal != nullptr && internal->text == "true";
-  }
-  return names.empty() ? "" : names[0];
+    return internal != nullptr && internal->text == "true";
+  });
 }
 
 Result<std::pair<Granted, Terms>> read_service(const Reading& reading, const File& file,
@@ -39,9 +37,7 @@ Result<std::pair<Granted, Terms>> read_service(const Reading& reading, const Fil
   options.read_file = [](const std::string& path) -> Result<std::string> {
     return fail(ErrorKind::kUsage, path + " is not part of what was emitted");
   };
-  for (const target::EnvVar& v : reading.plan.env) {
-    if (v.secret) options.environment[v.name] = "";
-  }
+  options.environment = secret_values(reading.plan);
   PARE_TRY(auto workloads, target::read_target_files({{file.name, file.content}}, options));
   PARE_TRY(target::Workload workload, target::choose_workload(workloads, reading.plan.name));
   if (workload.refused) return tl::unexpected(*workload.refused);
@@ -52,9 +48,7 @@ Result<std::pair<Granted, Terms>> read_service(const Reading& reading, const Fil
   Granted granted{file.name, {}, {}};
   PARE_TRY(privilege::Platform docker, privilege::find_platform("docker"));
   PARE_TRY(granted.terms, target_terms(target, docker, reading, file.name));
-  bool closed = false;
-  std::string network = network_word(document, reading.plan.name, &closed);
-  docker_network_terms(reading, network, closed, granted);
+  docker_network_terms(reading, is_closed(document, reading.plan.name), granted);
   Terms wanted = proof_terms(reading.proof, reading.plan);
   if (!reading.proof.target.lsm_options.empty()) {
     granted.cannot["lsm"] = "written in by hand where it matters";
@@ -74,8 +68,8 @@ Result<std::vector<std::pair<Granted, Terms>>> read_compose(const Reading& readi
   out.push_back(server);
   if (auto pull = pull_phase(reading.proof)) {
     Plan plan = make_plan(*pull, reading.options);
-    PARE_TRY(auto job,
-             read_service({*pull, plan, reading.options, reading.files}, *file, documents[0]));
+    PARE_TRY(auto job, read_service({*pull, plan, reading.options, reading.files, reading.fresh},
+                                    *file, documents[0]));
     out.push_back(job);
   }
   return out;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "base/text.h"
 #include "emit/check_read.h"
 #include "emit/docker.h"
 #include "target/docker_run.h"
@@ -74,10 +73,7 @@ Result<std::vector<std::string>> docker_words(const File& file) {
 
 Result<Granted> read_script(const Reading& reading, const File& file) {
   PARE_TRY(std::vector<std::string> words, docker_words(file));
-  target::Environment environment;
-  for (const target::EnvVar& v : reading.plan.env) {
-    if (v.secret) environment[v.name] = "";
-  }
+  target::Environment environment = secret_values(reading.plan);
   auto target = target::parse_docker_run(words, environment);
   if (!target) return fail(ErrorKind::kUnread, file.name + ": " + target.error().message);
   for (target::EnvVar& v : target->env) v.secret = v.secret || environment.count(v.name) > 0;
@@ -86,16 +82,14 @@ Result<Granted> read_script(const Reading& reading, const File& file) {
   PARE_TRY(granted.terms, target_terms(*target, docker, reading, file.name));
   bool closed = file.content.find("docker network create --internal ") != std::string::npos &&
                 file.content.find(" " + target->network + " >/dev/null") != std::string::npos;
-  docker_network_terms(reading, target->network, closed, granted);
+  docker_network_terms(reading, target->network == "none" || closed, granted);
   return granted;
 }
 
 }  // namespace
 
-void docker_network_terms(const Reading& reading, const std::string& network, bool closed,
-                          Granted& granted) {
-  bool none = network == "none";
-  granted.terms["egress"] = none || closed ? "none" : "any";
+void docker_network_terms(const Reading& reading, bool closed, Granted& granted) {
+  granted.terms["egress"] = closed ? "none" : "any";
   switch (network_of(reading.proof.policy, reading.plan)) {
     case Network::kInternal:
       granted.cannot["port"] =
@@ -127,7 +121,8 @@ Result<std::vector<std::pair<Granted, Terms>>> read_docker(const Reading& readin
   if (auto pull = pull_phase(reading.proof)) {
     Plan plan = make_plan(*pull, reading.options);
     PARE_TRY(const File* script, need_file(reading.files, "pull.sh"));
-    PARE_TRY(Granted pulling, read_script({*pull, plan, reading.options, reading.files}, *script));
+    PARE_TRY(Granted pulling,
+             read_script({*pull, plan, reading.options, reading.files, reading.fresh}, *script));
     out.emplace_back(pulling, proof_terms(*pull, plan));
   }
   return out;

@@ -10,7 +10,7 @@
 #include "emit/check_read.h"
 #include "emit/kubernetes.h"
 #include "target/files.h"
-#include "target/tree.h"
+#include "target/tree_json.h"
 
 namespace pare::emit {
 
@@ -65,7 +65,7 @@ std::string peer_text(const Tree& peer) {
   if (const Tree* spaces = peer.get("namespaceSelector")) {
     parts.push_back("of " + selector_text("namespaces", *spaces));
   }
-  return base::join(parts, " ");
+  return base::join(parts, " ") + others(peer, {"ipBlock", "podSelector", "namespaceSelector"});
 }
 
 // "8000/tcp from Pods embed-client=true": every port of a rule with every peer.
@@ -76,15 +76,18 @@ void add_rule(const Tree& rule, const char* peers_key, const char* word,
     for (const Tree& port : list->seq) {
       const Tree* number = port.get("port");
       const Tree* protocol = port.get("protocol");
-      ports.push_back((number == nullptr ? "every port" : number->text) + "/" +
-                      base::lower(protocol == nullptr ? "tcp" : protocol->text));
+      const Tree* last = port.get("endPort");
+      ports.push_back((number == nullptr ? "every port" : number->text) +
+                      (last == nullptr ? "" : "-" + last->text) + "/" +
+                      base::lower(protocol == nullptr ? "tcp" : protocol->text) +
+                      others(port, {"port", "protocol", "endPort"}));
     }
   }
   if (const Tree* list = rule.get(peers_key)) {
     for (const Tree& peer : list->seq) peers.push_back(peer_text(peer));
   }
   if (ports.empty()) ports.emplace_back("every port");
-  if (peers.empty()) peers.emplace_back("anybody");
+  if (peers.empty()) peers.push_back("anybody" + others(rule, {"ports", peers_key}));
   for (const std::string& port : ports) {
     for (const std::string& peer : peers) out.insert(port + " " + word + " " + peer);
   }
@@ -102,9 +105,17 @@ std::string direction(const std::vector<Tree>& documents, const Labels& pod, con
     const Tree* types = spec->get("policyTypes");
     bool of_type = types != nullptr && std::any_of(types->seq.begin(), types->seq.end(),
                                                    [&](const Tree& t) { return t.text == type; });
+    if (!of_type) continue;
+    // Whom such a policy selects is not known, so neither is what it takes away or gives.
+    const Tree* selector = spec->get("podSelector");
+    std::string unknown = selector == nullptr ? "" : others(*selector, {"matchLabels"});
+    unknown += others(*spec, {"podSelector", "policyTypes", "ingress", "egress"});
+    if (!unknown.empty()) {
+      admitted.insert("not understood:" + unknown);
+      continue;
+    }
     Labels wanted = labels_of(spec->get({"podSelector", "matchLabels"}));
-    bool selects = std::includes(pod.begin(), pod.end(), wanted.begin(), wanted.end());
-    if (!of_type || !selects) continue;
+    if (!std::includes(pod.begin(), pod.end(), wanted.begin(), wanted.end())) continue;
     isolated = true;
     const Tree* rules = spec->get(rules_key);
     if (rules == nullptr) continue;
@@ -124,25 +135,6 @@ std::string egress_of(const std::vector<Tree>& documents, const Labels& pod) {
   return text == "every port to anybody" ? "any" : text;
 }
 
-Json json_of(const Tree& tree) {
-  if (tree.is_map()) {
-    Json map = Json::object();
-    for (const Tree::Entry& entry : tree.map) {
-      if (!entry.value.is_null()) map[entry.key] = json_of(entry.value);  // a merge takes it away
-    }
-    return map;
-  }
-  if (tree.is_seq()) {
-    Json list = Json::array();
-    for (const Tree& item : tree.seq) list.push_back(json_of(item));
-    return list;
-  }
-  if (tree.is_null()) return nullptr;
-  if (tree.type == target::yaml::ScalarType::kString) return tree.text;
-  Json plain = Json::parse(tree.text, nullptr, false);
-  return plain.is_discarded() ? Json(tree.text) : plain;
-}
-
 // Names in their order; of all but the server also what they are, as a digest.
 std::string containers_in(const Tree* list, const std::string& server) {
   std::vector<std::string> names;
@@ -151,7 +143,9 @@ std::string containers_in(const Tree* list, const std::string& server) {
     const Tree* name = item.get("name");
     std::string text = name == nullptr ? "?" : name->text;
     if (text != server)
-      text += "@" + base::sha256_hex(base::write_json(json_of(item))).substr(0, 8);
+      text += "@" +
+              base::sha256_hex(base::write_json(target::without_nulls(target::json_of<Json>(item))))
+                  .substr(0, 8);
     names.push_back(text);
   }
   return base::join(names, " ");
@@ -230,20 +224,12 @@ void set_network(const Reading& reading, const std::vector<Tree>& found, const L
   }
 }
 
-target::FileOptions reader_options(const Plan& plan) {
-  target::FileOptions options;
-  options.not_to_run = true;
-  options.container = plan.name;
-  for (const target::EnvVar& v : plan.env) {
-    if (v.secret) options.environment[v.name] = "";
-  }
-  return options;
-}
-
 Result<target::Target> target_of(const File& file, const std::string& text, const Plan& plan,
                                  const std::string& container) {
-  target::FileOptions options = reader_options(plan);
+  target::FileOptions options;
+  options.not_to_run = true;
   options.container = container;
+  options.environment = secret_values(plan);
   PARE_TRY(auto workloads, target::read_target_files({{file.name, text}}, options));
   PARE_TRY(target::Workload workload, target::choose_workload(workloads, container));
   if (workload.refused) return tl::unexpected(*workload.refused);
@@ -275,12 +261,11 @@ Result<const Tree*> template_of(const std::vector<Tree>& documents, const char* 
 }
 
 // A workload of `kind` in `name`, held against what `reading.proof` needs.
-Result<std::pair<Granted, Terms>> read_workload(const Reading& reading,
-                                                const std::vector<File>& fresh, const char* kind,
+Result<std::pair<Granted, Terms>> read_workload(const Reading& reading, const char* kind,
                                                 const std::string& name,
                                                 const std::string& network) {
   PARE_TRY(Documents found, documents_of(reading.files, name, network));
-  PARE_TRY(Documents own, documents_of(fresh, name, network));
+  PARE_TRY(Documents own, documents_of(reading.fresh, name, network));
   PARE_TRY(const Tree* pod, template_of(found.pod, kind, name));
   PARE_TRY(const Tree* again, template_of(own.pod, kind, name));
   const File& file = *find_file(reading.files, name);
@@ -323,19 +308,15 @@ std::vector<std::string> complete_patch(Json& document, const std::string& image
 }  // namespace
 
 Result<std::vector<std::pair<Granted, Terms>>> read_kubernetes(const Reading& reading) {
-  PARE_TRY(std::vector<File> fresh, emit(reading.proof, "kubernetes", reading.options));
   std::vector<std::pair<Granted, Terms>> out;
   PARE_TRY(auto server,
-           read_workload(reading, fresh, "Deployment", "deployment.yaml", "networkpolicy.yaml"));
+           read_workload(reading, "Deployment", "deployment.yaml", "networkpolicy.yaml"));
   out.push_back(server);
   if (auto pull = pull_phase(reading.proof)) {
     Plan plan = make_plan(*pull, reading.options);
     plan.claims_of = reading.plan.name;
-    PARE_TRY(auto job, read_workload({*pull, plan, reading.options, reading.files}, fresh, "Job",
-                                     "pull/job.yaml", "pull/job.yaml"));
-    // Nobody reaches a pull.
-    job.second["port"] = "none";
-    job.first.cannot.erase("port");
+    PARE_TRY(auto job, read_workload({*pull, plan, reading.options, reading.files, reading.fresh},
+                                     "Job", "pull/job.yaml", "pull/job.yaml"));
     out.push_back(job);
   }
   return out;
@@ -343,13 +324,15 @@ Result<std::vector<std::pair<Granted, Terms>>> read_kubernetes(const Reading& re
 
 Result<std::vector<std::pair<Granted, Terms>>> read_overlay(const Reading& reading) {
   static constexpr const char* kOwn = "the workload's own stays";
-  PARE_TRY(std::vector<File> fresh, emit(reading.proof, "kustomize", reading.options));
   PARE_TRY(Documents found, documents_of(reading.files, "patch.yaml", "networkpolicy.yaml"));
-  PARE_TRY(Documents own, documents_of(fresh, "patch.yaml", "networkpolicy.yaml"));
+  PARE_TRY(Documents own, documents_of(reading.fresh, "patch.yaml", "networkpolicy.yaml"));
   PARE_TRY(const Tree* pod, template_of(found.pod, "Deployment", "patch.yaml"));
   PARE_TRY(const Tree* again, template_of(own.pod, "Deployment", "patch.yaml"));
-  Json document = json_of(*of_kind(found.pod, "Deployment"));
-  std::vector<std::string> read_only = complete_patch(document, reading.plan.image);
+  // A merge takes away what is null.
+  Json document = target::without_nulls(target::json_of<Json>(*of_kind(found.pod, "Deployment")));
+  PARE_TRY(std::vector<std::string> read_only, base::read_json("patch.yaml", [&] {
+             return complete_patch(document, reading.plan.image);
+           }));
   std::string container =
       reading.options.container.empty() ? reading.options.workload : reading.options.container;
   PARE_TRY(target::Target target,

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "base/text.h"
@@ -100,10 +99,15 @@ void read_linux(const Json& config, const privilege::Platform& platform,
   }
 }
 
-std::vector<std::string> environment_words(const Json& list) {
-  std::vector<std::string> words = list.get<std::vector<std::string>>();
-  std::sort(words.begin(), words.end());
-  return words;
+// Of a secret its name alone: which value is right the proof does not know, and it is never shown.
+std::string environment_words(const Json& list, const std::map<std::string, std::string>& secrets) {
+  std::set<std::string> words;
+  for (const std::string& word : list.get<std::vector<std::string>>()) {
+    std::string name = word.substr(0, word.find('='));
+    if (secrets.count(name) > 0) continue;  // written in by who runs the bundle
+    words.insert(target::looks_secret(name) ? name + " (a secret)" : word);
+  }
+  return base::join({words.begin(), words.end()}, ", ");
 }
 
 // A Dockerfile's instructions, in order; comments and continued lines are not what pare writes.
@@ -132,9 +136,9 @@ Result<std::vector<std::pair<Granted, Terms>>> read_oci(const Reading& reading) 
   Terms wanted = proof_terms(reading.proof, reading.plan);
   const privilege::Platform& platform = reading.proof.platform;
   // The same words made from the proof, as config.json spells them: argv and the whole environment.
-  PARE_TRY(std::vector<File> fresh, emit(reading.proof, "oci", reading.options));
-  PARE_TRY(const File* own, need_file(fresh, "config.json"));
+  PARE_TRY(const File* own, need_file(reading.fresh, "config.json"));
   PARE_TRY(Json again, base::parse_json(own->content, own->name));
+  const auto secrets = secret_values(reading.plan);
   auto read = base::read_json(file->name, [&] {
     privilege::Policy policy;
     read_process(config, policy);
@@ -143,13 +147,13 @@ Result<std::vector<std::pair<Granted, Terms>>> read_oci(const Reading& reading) 
     read_linux(config, platform, reading.proof.policy, policy);
     granted.terms = policy_terms(policy);
     granted.terms["command"] = base::shell_join(config["process"].at("args"));
-    granted.terms["environment"] = base::join(environment_words(config["process"]["env"]), ", ");
+    granted.terms["environment"] = environment_words(config["process"]["env"], secrets);
     granted.terms["image"] = config["root"].at("path");
     return true;
   });
   if (!read) return tl::unexpected(read.error());
   wanted["command"] = base::shell_join(again["process"]["args"]);
-  wanted["environment"] = base::join(environment_words(again["process"]["env"]), ", ");
+  wanted["environment"] = environment_words(again["process"]["env"], secrets);
   wanted["image"] = again["root"]["path"];
   if (config["linux"].contains("seccomp")) {
     PARE_TRY(granted.terms["syscall"], seccomp_term(config["linux"]["seccomp"], file->name));
@@ -180,7 +184,6 @@ Result<std::vector<std::pair<Granted, Terms>>> read_seccomp(const Reading& readi
 
 Result<std::vector<std::pair<Granted, Terms>>> read_dockerfile(const Reading& reading) {
   PARE_TRY(const File* file, need_file(reading.files, "Dockerfile"));
-  PARE_TRY(std::vector<File> fresh, emit(reading.proof, "dockerfile", reading.options));
   Terms all = proof_terms(reading.proof, reading.plan);
   Granted granted{file->name, {}, {}};
   Terms wanted;
@@ -202,7 +205,7 @@ Result<std::vector<std::pair<Granted, Terms>>> read_dockerfile(const Reading& re
       }
     }
   };
-  read(fresh[0].content, wanted);
+  read(reading.fresh[0].content, wanted);
   read(file->content, granted.terms);
   wanted["user"] =
       fmt::format("{}:{}", reading.proof.policy.user.uid, reading.proof.policy.user.gid);

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "emit/check.h"
 #include "emit/plan.h"
+#include "target/tree.h"
 
 namespace pare::emit {
 
@@ -25,7 +26,8 @@ struct Reading {
   const verdict::Proof& proof;
   const Plan& plan;
   const Options& options;
-  const std::vector<File>& files;
+  const std::vector<File>& files;  // as they stand
+  const std::vector<File>& fresh;  // as emit() writes them now
 };
 
 // One reader an emitter; several results where several files grant (a server, its pull).
@@ -44,6 +46,11 @@ Terms proof_terms(const verdict::Proof& proof, const Plan& plan);
 std::string words_term(const std::vector<std::string>& entrypoint,
                        const std::vector<std::string>& arguments);
 std::string environment_term(const std::vector<target::EnvVar>& env);
+// The plan's secrets, without their values: what a reader needs to know of its environment.
+std::map<std::string, std::string> secret_values(const Plan& plan);
+// " KEY JSON" for each key of the mapping that is none of `known`: what a reader does not
+// understand is shown, and so never takes part in an equal text.
+std::string others(const target::Tree& map, const std::vector<std::string_view>& known);
 // Paths in any order.
 std::string paths_term(std::vector<std::string> paths);
 // A profile's meaning: "a list of 61 calls (sha256:...)". kUnread when it is no profile.
@@ -54,10 +61,9 @@ Result<std::string> seccomp_term(const base::Json& profile, const std::string& f
 Result<Terms> target_terms(target::Target target, const privilege::Platform& platform,
                            const Reading& reading, const std::string& file);
 
-// "egress", and what Docker cannot say of "port" and "egress". `network`: what it is attached to;
-// `closed`: that is an internal network.
-void docker_network_terms(const Reading& reading, const std::string& network, bool closed,
-                          Granted& granted);
+// "egress", and what Docker cannot say of "port" and "egress". `closed`: no network, or an internal
+// one.
+void docker_network_terms(const Reading& reading, bool closed, Granted& granted);
 
 Result<std::vector<std::pair<Granted, Terms>>> read_kubernetes(const Reading& reading);
 Result<std::vector<std::pair<Granted, Terms>>> read_overlay(const Reading& reading);

@@ -1,11 +1,11 @@
 #include "target/pare_file.h"
 
-#include <cmath>
 #include <filesystem>
 
 #include "base/text.h"
 #include "target/compose.h"
 #include "target/reader.h"
+#include "target/tree_json.h"
 
 namespace pare::target {
 
@@ -18,28 +18,6 @@ std::vector<std::string> words_of(const Tree& tree, Reader& reader, const std::s
   if (tree.is_seq()) return reader.texts(tree, what);
   auto words = reader.take(tree, compose::split_words(tree.text_or()), what);
   return words.value_or(std::vector<std::string>{});
-}
-
-nlohmann::json json_of(const Tree& tree) {
-  if (tree.is_null()) return nullptr;
-  if (tree.is_seq()) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const Tree& item : tree.seq) list.push_back(json_of(item));
-    return list;
-  }
-  if (tree.is_map()) {
-    nlohmann::json map = nlohmann::json::object();
-    for (const Tree::Entry& entry : tree.map) map[entry.key] = json_of(entry.value);
-    return map;
-  }
-  if (tree.type == yaml::ScalarType::kBool) {
-    std::string word = base::lower(tree.text);
-    return word == "true" || word == "yes" || word == "on" || word == "y";
-  }
-  if (tree.type == yaml::ScalarType::kInt) {
-    if (auto number = base::parse_u64(tree.text)) return *number;
-  }
-  return tree.text;
 }
 
 class PareReader {
@@ -170,7 +148,7 @@ class PareReader {
     if (checks == nullptr) return;
     if (!checks->is_seq()) return reader_.refuse(*checks, "checks is not a list");
     for (const Tree& item : checks->seq) {
-      out_.checks.push_back(json_of(item));
+      out_.checks.push_back(json_of<base::Json>(item));
       out_.check_where.push_back(reader_.where(item));
     }
   }

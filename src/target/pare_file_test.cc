@@ -42,11 +42,11 @@ TEST(PareFile, ALineOrFilesSayWhatRuns) {
 TEST(PareFile, ChecksKeepTheirTypesAndLines) {
   auto file = read(
       "pare: v1\nrun: docker run i\nchecks:\n- http://:80/x\n- check: http://:80/y\n"
-      "  body: {a: 1, b: true, c: [x, null]}\n  batch: 4\n");
+      "  body: {a: 1, b: true, c: [x, null], d: 0.7, e: -1}\n  batch: 4\n");
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(file->checks, nlohmann::json::parse(
                               R"(["http://:80/x", {"check": "http://:80/y", "batch": 4,
-                                  "body": {"a": 1, "b": true, "c": ["x", null]}}])"));
+                                  "body": {"a": 1, "b": true, "c": ["x", null], "d": 0.7, "e": -1}}])"));
   EXPECT_THAT(file->check_where, ElementsAre("d/pare.yaml:4", "d/pare.yaml:5"));
 }
 
