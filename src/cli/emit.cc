@@ -35,12 +35,20 @@ Result<int> parse_cluster_version(const std::string& text) {
   return static_cast<int>(*minor);
 }
 
-// The one file, under its own name.
+// The file under its own name, and the profiles that it names now.
 Result<std::vector<emit::File>> patched(const verdict::Proof& proof, const std::string& to,
                                         const emit::Options& options, const std::string& file) {
   PARE_TRY(std::string text, patched_file(proof, to, options, file));
   std::string name = std::filesystem::path(file).filename();
-  return std::vector<emit::File>{{name, text}};
+  std::vector<emit::File> files = {{name, text}};
+  PARE_TRY(std::vector<emit::File> fresh, emit::emit(proof, to, options));
+  for (const emit::File& profile : fresh) {
+    std::string own = std::filesystem::path(profile.name).filename();
+    if (base::ends_with(own, ".json") && text.find(own) != std::string::npos) {
+      files.push_back(profile);
+    }
+  }
+  return files;
 }
 
 Result<int> emit_files(const EmitOptions& options) {
@@ -57,6 +65,13 @@ Result<int> emit_files(const EmitOptions& options) {
   PARE_TRY(std::vector<emit::File> files,
            options.patch.empty() ? emit::emit(proof.proof, options.to, emit_options)
                                  : patched(proof.proof, options.to, emit_options, options.patch));
+  if (options.out.empty() && !options.patch.empty()) {
+    fmt::print("{}", files[0].content);
+    for (size_t i = 1; i < files.size(); ++i) {
+      fmt::print(stderr, "it names {}: -o DIR writes that too\n", files[i].name);
+    }
+    return 0;
+  }
   if (options.out.empty()) {
     // One file is ready for a pipe; several are told apart by their names.
     for (const emit::File& file : files) {

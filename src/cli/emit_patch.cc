@@ -260,15 +260,41 @@ Result<Planned> plan_kubernetes(const verdict::Proof& proof, emit::Options optio
     Merge merge;
     merge.map(pod.spec, own["spec"]);
     if (pod.metadata) merge.map(pod.metadata, own["metadata"]);
-    return Planned{i, merge.operations()};
+    Planned planned{i, merge.operations()};
+    if (!pod.metadata) {
+      audit::NodeId holder = documents[i].yaml.at(pod.spec.id()).parent;
+      planned.operations.push_back(
+          audit::set_value(holder, {"metadata"}, target::without_nulls(own["metadata"])));
+    }
+    return planned;
   }
   return fail(ErrorKind::kUsage, file + " has no workload " + options.workload);
 }
 
-// "./models:/models:ro,z": where a short mount goes.
-std::string mount_target(const std::string& text) {
-  auto parts = base::split(text, ':');
-  return parts.size() < 2 ? parts[0] : parts[1];
+// "./models:/models:ro,z" in its parts; "${MODELS:-./m}" is one.
+std::vector<std::string> mount_parts(const std::string& text) {
+  std::vector<std::string> parts(1);
+  int depth = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '{' && i > 0 && text[i - 1] == '$') ++depth;
+    if (text[i] == '}' && depth > 0) --depth;
+    if (text[i] == ':' && depth == 0) {
+      parts.emplace_back();
+    } else {
+      parts.back() += text[i];
+    }
+  }
+  return parts;
+}
+
+// The same mount, read-only, with its other modes.
+std::string read_only_mount(const std::vector<std::string>& parts) {
+  std::vector<std::string> modes;
+  for (const std::string& mode : base::split(parts.size() > 2 ? parts[2] : "", ',')) {
+    if (!mode.empty() && mode != "rw" && mode != "ro") modes.push_back(mode);
+  }
+  modes.insert(modes.begin(), "ro");
+  return parts[0] + ":" + parts[1] + ":" + base::join(modes, ",");
 }
 
 // Items of a compose list that are written as one word each: `same` finds the one to replace.
@@ -294,11 +320,10 @@ void volume_modes(View service, const OrderedJson& wanted, std::vector<Operation
       if (item.is_map() && item.get("target").text_or() == path) {
         bool already = item.get("read_only").as_bool().value_or(false);
         if (!already) out.push_back(audit::set_value(item.id(), {"read_only"}, true));
-      } else if (item.is_scalar() && mount_target(item.text_or()) == path) {
-        auto parts = base::split(item.text_or(), ':');
-        bool already = parts.size() > 2 && base::starts_with(parts[2], "ro");
-        if (parts.size() < 2 || already) continue;
-        out.push_back(audit::set_value(item.id(), {}, parts[0] + ":" + parts[1] + ":ro"));
+      } else if (auto parts = mount_parts(item.text_or()); parts.size() > 1 && parts[1] == path) {
+        auto modes = base::split(parts.size() > 2 ? parts[2] : "", ',');
+        if (std::find(modes.begin(), modes.end(), "ro") != modes.end()) continue;
+        out.push_back(audit::set_value(item.id(), {}, read_only_mount(parts)));
       }
     }
   }
@@ -325,6 +350,12 @@ Result<Planned> plan_compose(const verdict::Proof& proof, emit::Options options,
           },
           special);
     }
+    own.erase("tmpfs");
+  }
+  if (View one = service.get("tmpfs"); own.contains("tmpfs") && one.is_scalar()) {
+    OrderedJson all = OrderedJson::array({one.text_or()});
+    for (const OrderedJson& item : own["tmpfs"]) all.push_back(item);
+    special.push_back(audit::set_value(service.id(), {"tmpfs"}, all));
     own.erase("tmpfs");
   }
   if (own.contains("environment") && service.get("environment").is_seq()) {

@@ -143,6 +143,12 @@ TEST(Check, AnEditByHandIsDrift) {
       {"kubernetes", "networkpolicy.yaml", "- Egress", "- Ingress", "egress: any"},
       {"kubernetes", "networkpolicy.yaml", "embed-client: \"true\"\n", "app: web\n",
        "port: 8000/tcp from Pods app=web"},
+      {"kubernetes", "networkpolicy.yaml", "      port: 8000\n",
+       "      port: 8000\n      endPort: 9000\n", "port: 8000-9000/tcp"},
+      {"kubernetes", "networkpolicy.yaml", "  podSelector:\n    matchLabels:",
+       "  podSelector:\n    matchExpressions:\n    - {key: app, operator: Exists}\n    "
+       "matchLabels:",
+       "egress: any"},
       {"kustomize", "patch.yaml", "runAsUser: 1000", "runAsUser: 1001", "user: 1001:1001"},
       {"helm", "patch.yaml", "- SYS_NICE", "- SYS_NICE\n            - NET_ADMIN",
        "capability: NET_ADMIN, SYS_NICE"},
@@ -156,6 +162,13 @@ TEST(Check, AnEditByHandIsDrift) {
       {"compose", "compose.yaml", "\n    read_only: true", "\n    read_only: false",
        "rootfs: writable"},
       {"cilium", "ciliumnetworkpolicy.yaml", "egress:\n  - {}", "egress: []", "egress: any"},
+      {"cilium", "ciliumnetworkpolicy.yaml", "egress:\n  - {}",
+       "egress:\n  - toCIDRSet:\n    - cidr: 0.0.0.0/0", "egress: not understood: toCIDRSet"},
+      {"cilium", "ciliumnetworkpolicy.yaml", "egress:\n  - {}",
+       "egress:\n  - toPorts:\n    - ports:\n      - port: \"443\"", "egress: anybody:443"},
+      {"cilium", "ciliumnetworkpolicy.yaml", "  egress:\n  - {}",
+       "  enableDefaultDeny: {egress: false}\n  egress:\n  - {}",
+       "endpoint: embed enableDefaultDeny"},
       {"dockerfile", "Dockerfile", "USER 1000:1001", "USER 0:0", "user: 0:0"},
   };
   for (const Edit& edit : kEdits) {
@@ -197,6 +210,22 @@ TEST(Check, ABundleThatWasEditedIsDrift) {
       Contains(HasSubstr("/host rw")));
 }
 
+// The head of what is emitted tells the user to write the secret into process.env.
+TEST(Check, ASecretIsNeitherDriftNorShown) {
+  verdict::Proof proof = llama_proof();
+  proof.target.env.push_back({"HF_TOKEN", "", true});
+  auto files = emitted(proof, "oci");
+  base::Json config = base::Json::parse(files[0].content);
+  config["process"]["env"].push_back("HF_TOKEN=hunter2");
+  files[0].content = config.dump();
+  EXPECT_THAT(drift(checked(proof, "oci", files)), IsEmpty());
+  config["process"]["env"].push_back("OTHER_API_KEY=hunter3");
+  files[0].content = config.dump();
+  auto lines = drift(checked(proof, "oci", files));
+  EXPECT_THAT(lines, Contains(HasSubstr("OTHER_API_KEY (a secret)")));
+  EXPECT_THAT(lines, ::testing::Not(Contains(HasSubstr("hunter"))));
+}
+
 TEST(Check, SaysWhatEachPlatformCannot) {
   verdict::Proof proof = image_proof("kubernetes");
   auto rows = checked(proof, "kubernetes", emitted(proof, "kubernetes"));
@@ -223,6 +252,13 @@ TEST(Check, AFileThatIsMissingOrBrokenIsAnError) {
   auto rows = check(proof, "docker", {}, files);
   ASSERT_FALSE(rows);
   EXPECT_THAT(rows.error().message, HasSubstr("run.sh: the docker run line has something at '$"));
+  verdict::Proof other = image_proof("kubernetes");
+  auto patch =
+      edited(emitted(other, "kustomize"), "patch.yaml", "      containers:\n      - name: embed\n",
+             "      containers:\n      - embed\n      - name: embed\n");
+  auto read = check(other, "kustomize", {}, patch);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind, ErrorKind::kUnread);
   files[0].content = "#!/bin/sh\necho gone\n";
   EXPECT_THAT(check(proof, "docker", {}, files).error().message, HasSubstr("docker run"));
 }

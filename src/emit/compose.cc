@@ -176,6 +176,12 @@ void set_target(const target::Target& target, const Plan& plan, Yaml& service) {
   }
 }
 
+Yaml labels_of(const verdict::Proof& proof, const Plan& plan) {
+  Yaml labels = Yaml::map().set("pare.proof", "sha256:" + plan.proof_digest);
+  if (!proof.confirmed) labels.set("pare.unconfirmed", "true");
+  return labels;
+}
+
 Yaml service_of(const verdict::Proof& proof, const Plan& plan) {
   Yaml service = Yaml::map();
   service.set("image", literal(plan.image)).set("container_name", plan.name);
@@ -183,9 +189,7 @@ Yaml service_of(const verdict::Proof& proof, const Plan& plan) {
   set_privileges(proof.policy, plan, service);
   set_files(proof.policy, plan, service);
   set_network(proof, plan, service);
-  Yaml labels = Yaml::map().set("pare.proof", "sha256:" + plan.proof_digest);
-  if (!proof.confirmed) labels.set("pare.unconfirmed", "true");
-  service.set("labels", labels);
+  service.set("labels", labels_of(proof, plan));
   return service;
 }
 
@@ -271,7 +275,7 @@ std::string compose_patch(const verdict::Proof& proof, const Options& options) {
   set_files(proof.policy, plan, service);
   set_network(proof, plan, service);
   take_away(proof, plan, service);
-  service.set("labels", Yaml::map().set("pare.proof", "sha256:" + plan.proof_digest));
+  service.set("labels", labels_of(proof, plan));
   std::string name = options.workload.empty() ? plan.name : options.workload;
   Yaml document = Yaml::map().set("services", Yaml::map().set(name, service));
   if (network_of(proof.policy, plan) == Network::kInternal) {

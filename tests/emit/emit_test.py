@@ -148,6 +148,46 @@ class Patch(unittest.TestCase):
         inner = after["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         self.assertEqual(inner["containers"][0]["securityContext"]["capabilities"]["drop"], ["ALL"])
 
+    def test_unconfirmed_is_written_into_every_file(self):
+        proof = json.loads((PROOFS / "nothing.kubernetes.json").read_text())
+        proof["confirmed"] = False
+        own = self.dir / "proof.json"
+        own.write_text(json.dumps(proof))
+        bare = ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: llm}\nspec:\n  template:\n"
+                "    spec:\n      containers:\n      - name: llm\n        image: x\n")
+        file = self.dir / "file.yaml"
+        file.write_text(bare)
+        words = ("emit", own, "--to", "kubernetes", "--patch", file)
+        pare(*words, codes=(1, 2))
+        after = yaml.safe_load(pare(*words, "--unconfirmed").stdout)
+        self.assertIn("unconfirmed", json.dumps(after["spec"]["template"]["metadata"]))
+        proof["platform"] = "docker"
+        docker = json.loads((PROOFS / "nothing.docker.json").read_text())
+        docker["confirmed"] = False
+        own.write_text(json.dumps(docker))
+        file.write_text("services:\n  llm:\n    image: x\n")
+        after = yaml.safe_load(pare("emit", own, "--to", "compose", "--patch", file,
+                                    "--unconfirmed").stdout)
+        self.assertEqual(after["services"]["llm"]["labels"]["pare.unconfirmed"], "true")
+
+    def test_compose_keeps_what_it_does_not_mean(self):
+        proof = json.loads((PROOFS / "nothing.docker.json").read_text())
+        proof["policy"]["volumes"] = [{"path": "/a", "mode": "ro"}, {"path": "/b", "mode": "ro"}]
+        proof["policy"]["writable"] = [{"path": "/tmp", "as": "tmpfs", "peakBytes": 1}]
+        proof["target"]["volumes"] = [{"source": v, "path": v, "mode": "rw"} for v in ("/a", "/b")]
+        own = self.dir / "proof.json"
+        own.write_text(json.dumps(proof))
+        file = self.dir / "file.yaml"
+        file.write_text("services:\n  llm:\n    image: x\n    tmpfs: /run\n    volumes:\n"
+                        "    - ./a:/a:z\n    - ${B:-./b}:/b\n")
+        out = self.dir / "out"
+        pare("emit", own, "--to", "compose", "--patch", file, "-o", out)
+        llm = yaml.safe_load((out / "file.yaml").read_text())["services"]["llm"]
+        self.assertEqual(llm["volumes"], ["./a:/a:ro,z", "${B:-./b}:/b:ro"])
+        self.assertEqual([path.split(":")[0] for path in llm["tmpfs"]], ["/run", "/tmp"])
+        profile = next(o for o in llm["security_opt"] if o.startswith("seccomp"))
+        self.assertTrue((out / profile[len("seccomp:./"):]).is_file(), profile)
+
     def test_compose(self):
         proof = "raw_infer.docker"
         after = self.patched(proof, "compose", COMPOSE, "--workload", "llm")
