@@ -145,7 +145,7 @@ Result<std::vector<std::pair<Granted, Terms>>> read_cilium(const Reading& readin
   PARE_TRY(auto server, read_policy(reading, "ciliumnetworkpolicy.yaml", true));
   out.push_back(server);
   if (auto pull = pull_phase(reading.proof)) {
-    Plan plan = make_plan(*pull, reading.options);
+    Plan plan = pull_plan(*pull, reading.plan, reading.options);
     PARE_TRY(auto job, read_policy({*pull, plan, reading.options, reading.files, reading.fresh},
                                    "pull/ciliumnetworkpolicy.yaml", false));
     out.push_back(job);

@@ -67,7 +67,7 @@ Result<std::vector<std::pair<Granted, Terms>>> read_compose(const Reading& readi
   PARE_TRY(auto server, read_service(reading, *file, documents[0]));
   out.push_back(server);
   if (auto pull = pull_phase(reading.proof)) {
-    Plan plan = make_plan(*pull, reading.options);
+    Plan plan = pull_plan(*pull, reading.plan, reading.options);
     PARE_TRY(auto job, read_service({*pull, plan, reading.options, reading.files, reading.fresh},
                                     *file, documents[0]));
     out.push_back(job);

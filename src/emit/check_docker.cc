@@ -119,7 +119,7 @@ Result<std::vector<std::pair<Granted, Terms>>> read_docker(const Reading& readin
   PARE_TRY(Granted granted, read_script(reading, *run));
   out.emplace_back(granted, proof_terms(reading.proof, reading.plan));
   if (auto pull = pull_phase(reading.proof)) {
-    Plan plan = make_plan(*pull, reading.options);
+    Plan plan = pull_plan(*pull, reading.plan, reading.options);
     PARE_TRY(const File* script, need_file(reading.files, "pull.sh"));
     PARE_TRY(Granted pulling,
              read_script({*pull, plan, reading.options, reading.files, reading.fresh}, *script));

@@ -201,8 +201,8 @@ void set_cannot(const Reading& reading, Granted& granted, Terms& wanted) {
         "RuntimeDefault needs no file on the node and is wider than the list; "
         "--localhost-seccomp names the list";
   }
-  for (const std::string& ns : policy.host_namespaces) {
-    if (ns == "uts") cannot["namespace"] = "a Pod cannot have the host's UTS namespace";
+  if (has_namespace(policy, "uts")) {
+    cannot["namespace"] = "a Pod cannot have the host's UTS namespace";
   }
   // Devices are counted: "all" is what the node has.
   if (!base::parse_u64(wanted["gpus"]) && wanted["gpus"] != "none") wanted["gpus"] = "1";
@@ -313,8 +313,7 @@ Result<std::vector<std::pair<Granted, Terms>>> read_kubernetes(const Reading& re
            read_workload(reading, "Deployment", "deployment.yaml", "networkpolicy.yaml"));
   out.push_back(server);
   if (auto pull = pull_phase(reading.proof)) {
-    Plan plan = make_plan(*pull, reading.options);
-    plan.claims_of = reading.plan.name;
+    Plan plan = pull_plan(*pull, reading.plan, reading.options);
     PARE_TRY(auto job, read_workload({*pull, plan, reading.options, reading.files, reading.fresh},
                                      "Job", "pull/job.yaml", "pull/job.yaml"));
     out.push_back(job);

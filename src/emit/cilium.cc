@@ -112,8 +112,7 @@ Result<std::vector<File>> emit_cilium(const verdict::Proof& proof, const Options
   Plan plan = make_plan(proof, options);
   std::vector<File> files = {policy_file(proof, plan, options, "ciliumnetworkpolicy.yaml")};
   if (auto pull = pull_phase(proof)) {
-    Plan pulling = make_plan(*pull, options);
-    pulling.proof_digest = plan.proof_digest;
+    Plan pulling = pull_plan(*pull, plan, options);
     pulling.ports.clear();  // nobody reaches a pull
     pulling.metrics_ports.clear();
     files.push_back(policy_file(*pull, pulling, options, "pull/ciliumnetworkpolicy.yaml"));

@@ -289,9 +289,7 @@ Result<std::vector<File>> emit_compose(const verdict::Proof& proof, const Option
   auto pull = pull_phase(proof);
   Yaml services = Yaml::map().set(plan.name, service_of(proof, plan));
   if (pull) {
-    Plan pulling = make_plan(*pull, options);
-    pulling.proof_digest = plan.proof_digest;
-    pulling.seccomp_name = plan.seccomp_name;
+    Plan pulling = pull_plan(*pull, plan, options);
     Yaml service = service_of(*pull, pulling);
     service.set("profiles", std::vector<std::string>{"pull"});
     services.set(pulling.name, service, "With the network and the writes that filling takes.");

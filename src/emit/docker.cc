@@ -175,9 +175,7 @@ std::optional<File> pull_script(const verdict::Proof& proof, const Plan& serving
                                 const Options& options) {
   auto pull = pull_phase(proof);
   if (!pull) return std::nullopt;
-  Plan plan = make_plan(*pull, options);
-  plan.proof_digest = serving.proof_digest;
-  plan.seccomp_name = serving.seccomp_name;
+  Plan plan = pull_plan(*pull, serving, options);
   Header header;
   header.title = "Fills the volumes of " + serving.name + ": run it once, before run.sh.";
   header.inexpressible = docker_inexpressible(*pull, plan);

@@ -8,8 +8,6 @@
 
 namespace pare::emit {
 
-bool has_namespace(const privilege::Policy& policy, const std::string& name);
-
 enum class Network {
   kNone,      // loopback alone
   kInternal,  // reached at the container's address; no way out

@@ -33,11 +33,6 @@ constexpr std::array<std::string_view, 17> kNotKept = {
 
 }  // namespace
 
-bool has_namespace(const privilege::Policy& policy, const std::string& name) {
-  const auto& list = policy.host_namespaces;
-  return std::find(list.begin(), list.end(), name) != list.end();
-}
-
 Network network_of(const privilege::Policy& policy, const Plan& plan) {
   if (has_namespace(policy, "network")) return Network::kHost;
   if (policy.egress_any || !policy.egress.empty()) return Network::kOpen;

@@ -38,10 +38,7 @@ std::vector<std::string> inexpressible(const verdict::Proof& proof) {
     out.push_back("device " + device + ": needs a device plugin");
   }
   for (const std::string& clause : nameless_egress(policy)) out.push_back(clause);
-  if (std::find(policy.host_namespaces.begin(), policy.host_namespaces.end(), "uts") !=
-      policy.host_namespaces.end()) {
-    out.emplace_back("the host's UTS namespace");
-  }
+  if (has_namespace(policy, "uts")) out.emplace_back("the host's UTS namespace");
   return out;
 }
 

@@ -50,10 +50,7 @@ std::optional<File> pull_file(const verdict::Proof& proof, const Options& option
   auto pull = pull_phase(proof);
   if (!pull) return std::nullopt;
   Plan serving = make_plan(proof, options);
-  Plan plan = make_plan(*pull, options);
-  plan.proof_digest = serving.proof_digest;
-  // The same claims, and the same Secret, as the server's.
-  plan.claims_of = serving.name;
+  Plan plan = pull_plan(*pull, serving, options);
   Header header;
   header.title = "Job that fills the volumes of " + serving.name +
                  ", with the egress that this takes; the server itself has none of it.";

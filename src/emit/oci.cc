@@ -135,8 +135,7 @@ Json linux_part(const verdict::Proof& proof, const Plan& plan) {
   json["namespaces"] = Json::array();
   bool own_network = true;
   for (const auto& [name, type] : kNamespaces) {
-    const auto& host = policy.host_namespaces;
-    bool shared = std::find(host.begin(), host.end(), name) != host.end();
+    bool shared = has_namespace(policy, name);
     if (!shared) json["namespaces"].push_back({{"type", type}});
     if (type == "network") own_network = !shared;
   }

@@ -70,9 +70,7 @@ Yaml pod_patch(const verdict::Proof& proof, const Plan& plan, const Options& opt
   spec.set("automountServiceAccountToken", false).set("enableServiceLinks", false);
   for (const auto& [name, field] : {std::pair{"network", "hostNetwork"},
                                     std::pair{"pid", "hostPID"}, std::pair{"ipc", "hostIPC"}}) {
-    bool shared = false;
-    for (const std::string& ns : proof.policy.host_namespaces) shared = shared || ns == name;
-    spec.set(field, shared);
+    spec.set(field, has_namespace(proof.policy, name));
   }
   if (!options.runtime_class.empty()) spec.set("runtimeClassName", options.runtime_class);
   if (!options.host_users) spec.set("hostUsers", false);

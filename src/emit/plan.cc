@@ -339,6 +339,19 @@ std::optional<verdict::Proof> pull_phase(const verdict::Proof& proof) {
   return pull;
 }
 
+Plan pull_plan(const verdict::Proof& pull, const Plan& serving, const Options& options) {
+  Plan plan = make_plan(pull, options);
+  plan.proof_digest = serving.proof_digest;
+  plan.seccomp_name = serving.seccomp_name;
+  plan.claims_of = serving.name;
+  return plan;
+}
+
+bool has_namespace(const privilege::Policy& policy, std::string_view name) {
+  return std::find(policy.host_namespaces.begin(), policy.host_namespaces.end(), name) !=
+         policy.host_namespaces.end();
+}
+
 std::string header_text(const verdict::Proof& proof, const Plan& plan, const Header& header) {
   std::string text = header.title + "\n";
   for (const std::string& line : header.extra) text += line + "\n";

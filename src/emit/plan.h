@@ -81,6 +81,13 @@ Plan make_plan(const verdict::Proof& proof, const Options& options);
 // place of the serving one, named NAME-pull; nullopt when the proof shows no such phase.
 std::optional<verdict::Proof> pull_phase(const verdict::Proof& proof);
 
+// What the pull that pull_phase() found is emitted from: it says which proof it is of, and has the
+// server's claims, Secret and profile.
+Plan pull_plan(const verdict::Proof& pull, const Plan& serving, const Options& options);
+
+// The policy shares this namespace with the host: "network", "pid", "ipc", "uts".
+bool has_namespace(const privilege::Policy& policy, std::string_view name);
+
 // The head of an emitted file, without comment characters: what it is, proof and image digests,
 // UNCONFIRMED where it is, assumptions, what the platform cannot express, how to check it.
 struct Header {

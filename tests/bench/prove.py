@@ -7,7 +7,6 @@ import math
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 
 BUILD = pathlib.Path(next((w for w in sys.argv[1:] if not w.startswith("-")), "build/release"))
@@ -15,7 +14,6 @@ os.environ["PARE_BUILD"] = str(BUILD.resolve())
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tests/e2e"))
 sys.dont_write_bytecode = True
-import harness  # noqa: E402
 import llama_test  # noqa: E402
 import planted_test  # noqa: E402
 

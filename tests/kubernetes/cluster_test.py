@@ -40,12 +40,6 @@ def without_mount(path):
     return take
 
 
-def as_uid(uid):
-    def take(deployment):
-        deployment["spec"]["template"]["spec"]["securityContext"]["runAsUser"] = uid
-    return take
-
-
 def as_other_user(deployment):
     context = deployment["spec"]["template"]["spec"]["securityContext"]
     context.update(runAsUser=54321, runAsGroup=54321, runAsNonRoot=True)

@@ -11,7 +11,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -250,10 +249,3 @@ socket.send_fds(socket.socket(fileno=int(sys.argv[1])), [b"x"], [s.fileno()])
         self.stopping = True
         self.thread.join()
         self.socket.close()
-
-
-@contextlib.contextmanager
-def world():
-    with tempfile.TemporaryDirectory(prefix="pare-world-") as directory:
-        with World(directory) as made:
-            yield made
