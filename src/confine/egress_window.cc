@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <set>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -113,7 +114,8 @@ class KernelWindow final : public Window {
   Status set_scope(const WindowOptions& options);
   Status pin();
   Status attach_one(bpf_program* program, int cgroup);
-  Result<uint32_t> name_id(const Exception& exception);
+  bool in_use(const std::string& name) const;
+  Status settle_name(const std::string& name);
   Status put_names();
   Status put_row(uint32_t row);
   Status replace_addresses(bpf_map* map, const std::vector<Address>& addresses);
@@ -264,10 +266,21 @@ Status KernelWindow::put_row(uint32_t row) {
   return {};
 }
 
-// The names that may be asked, alone and with the domains that the container's resolver appends.
+bool KernelWindow::in_use(const std::string& name) const {
+  return std::any_of(exceptions_.begin(), exceptions_.end(),
+                     [&](const auto& entry) { return entry.second.exception.name == name; });
+}
+
+// The kernel's table becomes the names of exceptions, alone and with the domains that the
+// container's resolver appends.
 Status KernelWindow::put_names() {
   const int fd = bpf_map__fd(skeleton_->maps.names);
+  auto bytes = [](const pare_egress_name& name) {
+    return std::string(reinterpret_cast<const char*>(name.bytes), sizeof(name.bytes));
+  };
+  std::set<std::string> wanted;
   for (const auto& [name, id] : names_) {
+    if (!in_use(name)) continue;
     std::vector<std::string> forms = {name};
     for (const std::string& domain : search_) forms.push_back(name + "." + domain);
     for (const std::string& form : forms) {
@@ -275,23 +288,32 @@ Status KernelWindow::put_names() {
       if (!wire) continue;
       if (bpf_map_update_elem(fd, &*wire, &id, BPF_ANY) != 0)
         return fail_errno("cannot allow the name " + form, errno);
+      wanted.insert(bytes(*wire));
     }
   }
+  std::vector<pare_egress_name> stale;
+  pare_egress_name key = {};
+  for (void* last = nullptr; bpf_map_get_next_key(fd, last, &key) == 0; last = &key)
+    if (wanted.count(bytes(key)) == 0) stale.push_back(key);
+  for (const pare_egress_name& each : stale) bpf_map_delete_elem(fd, &each);
   return {};
 }
 
-Result<uint32_t> KernelWindow::name_id(const Exception& exception) {
-  auto known = names_.find(exception.name);
-  if (known == names_.end()) {
-    const auto next = static_cast<uint32_t>(names_.size() + 1) << 1;
-    known = names_.emplace(exception.name, next).first;
-  }
-  if (exception.private_addresses) known->second |= 1;
+// A name keeps its id for the window's life: what it was answered is kept under it.
+Status KernelWindow::settle_name(const std::string& name) {
+  auto [known, fresh] = names_.try_emplace(name, 0);
+  if (fresh) known->second = skeleton_->bss->last_name += 2;
+  const uint32_t before = known->second;
+  const bool is_private = std::any_of(exceptions_.begin(), exceptions_.end(), [&](const auto& row) {
+    return row.second.exception.name == name && row.second.exception.private_addresses;
+  });
+  known->second = (before & ~1U) | (is_private ? 1U : 0U);
   PARE_CHECK_OK(put_names());
-  // A name that came to mean private addresses has another id: its other rules follow.
+  if (known->second == before) return {};
+  // A name that came to mean private addresses has another id: its rules follow.
   for (const auto& [row, active] : exceptions_)
-    if (active.exception.name == exception.name) PARE_CHECK_OK(put_row(row));
-  return known->second;
+    if (active.exception.name == name) PARE_CHECK_OK(put_row(row));
+  return {};
 }
 
 Result<uint32_t> KernelWindow::allow(const Exception& exception) {
@@ -300,12 +322,10 @@ Result<uint32_t> KernelWindow::allow(const Exception& exception) {
   if (row >= PARE_EGRESS_RULES)
     return fail(ErrorKind::kUsage, fmt::format("a window has at most {} exceptions",
                                                static_cast<int>(PARE_EGRESS_RULES)));
-  if (!exception.name.empty()) {
-    PARE_TRY([[maybe_unused]] uint32_t id, name_id(exception));
-  }
   const uint64_t until =
       exception.lasts ? now_ns() + static_cast<uint64_t>(exception.lasts->count()) * 1'000'000 : 0;
   exceptions_[row] = {exception, until};
+  if (!exception.name.empty()) PARE_CHECK_OK(settle_name(exception.name));
   PARE_CHECK_OK(put_row(row));
   auto* globals = skeleton_->bss;
   globals->rule_count = std::max<uint32_t>(globals->rule_count, row + 1);
@@ -320,17 +340,7 @@ Status KernelWindow::revoke(uint32_t row) {
   const pare_egress_rule none = {};
   if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.rules), &row, &none, BPF_ANY) != 0)
     return fail_errno("cannot take back an exception", errno);
-  const bool used = std::any_of(exceptions_.begin(), exceptions_.end(), [&](const auto& entry) {
-    return entry.second.exception.name == name;
-  });
-  if (name.empty() || used) return {};
-  names_.erase(name);
-  std::vector<std::string> forms = {name};
-  for (const std::string& domain : search_) forms.push_back(name + "." + domain);
-  for (const std::string& form : forms)
-    if (auto wire = wire_name(form))
-      bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.names), &*wire);
-  return {};
+  return name.empty() ? Status{} : put_names();
 }
 
 Status KernelWindow::replace_addresses(bpf_map* map, const std::vector<Address>& addresses) {

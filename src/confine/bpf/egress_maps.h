@@ -19,6 +19,7 @@ volatile __u32 rule_count = 0;
 volatile __u32 joined = 0;   // sockets may be older than the window
 volatile __u32 guarded = 0;  // the host's end of the veth asks what was approved
 volatile __u32 open_names = 0;  // every question may pass; its answers open nothing
+__u32 last_name = 0;  // id of the latest name; not read here, but it outlives who counts
 // Scope, when attached above the container: 0 level means all that the programs are attached to.
 volatile __u32 scope_level = 0;
 volatile __u64 scope_id = 0;
