@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <memory>
 #include <optional>
 
@@ -52,6 +51,11 @@ std::string not_sealed(const confine::SubjectState& state, bool guarded) {
   if (!state.interfaces.empty() && !guarded)
     return "it may hold NET_RAW or NET_ADMIN, and its veth is not guarded yet";
   return "";
+}
+
+template <typename T>
+bool contains(const std::vector<T>& list, const T& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
 }
 
 class Watch {
@@ -159,10 +163,7 @@ class Watch {
     PARE_TRY(window_, confine::Window::open(window_options_));
     for (confine::Exception exception : given_) PARE_CHECK_OK(allow(exception));
     began_ = Clock::now();
-    timespec now = {};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    report_.origin_ns =
-        static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+    report_.origin_ns = confine::monotonic_ns();
     report_.subject = subject_.name;
     report_.refusal = options_.refusal;
     PARE_CHECK_OK(apply_state());
@@ -171,14 +172,19 @@ class Watch {
     return {};
   }
 
-  // An exception of the window lasts no longer than it.
+  // An exception of the window lasts no longer than it; what is proved is proved after that.
   Status allow(confine::Exception exception) {
-    const auto& standing = window_->exceptions();
-    const std::string text = to_string(exception);
-    for (const auto& [row, active] : standing)
-      if (to_string(active.exception) == text) return {};
-    if (length_ && !exception.lasts) exception.lasts = length_;
+    const bool uncapped = length_ && !exception.lasts && options_.prove;
+    if (length_ && !exception.lasts && !uncapped) exception.lasts = length_;
+    const uint64_t until =
+        exception.lasts ? confine::monotonic_ns() + confine::in_ns(*exception.lasts) : 0;
+    // One that was taken over may end sooner than what is asked for now.
+    for (const auto& [row, active] : window_->exceptions())
+      if (active.exception.without_time() == exception.without_time() &&
+          (active.until_ns == 0 || (until != 0 && until <= active.until_ns)))
+        return {};
     PARE_TRY([[maybe_unused]] uint32_t row, window_->allow(exception));
+    if (uncapped) uncapped_.push_back(exception);
     return {};
   }
 
@@ -225,9 +231,9 @@ class Watch {
       PARE_TRY(bool more, heed(view_->wish()));
       if (!more || ended_) return {};
       view_->update(report_);
-      if (!options_.metrics.empty() && Clock::now() >= next_metrics) {
+      if (Clock::now() >= next_metrics) {
         next_metrics = Clock::now() + kMetrics;
-        PARE_CHECK_OK(base::write_file_atomic(options_.metrics, metrics_text(report_)));
+        PARE_CHECK_OK(write_metrics());
       }
     }
   }
@@ -269,23 +275,27 @@ class Watch {
       report_.destinations.push_back(destination);
     std::sort(report_.destinations.begin(), report_.destinations.end(),
               [](const auto& a, const auto& b) { return a.first_ns < b.first_ns; });
-    std::vector<confine::Learnt> learnt;
-    for (const auto& [row, active] : window_->exceptions()) learnt.push_back(learn(active));
-    report_.learnt = learnt;
+    std::vector<confine::Exception> in_force;
+    for (const auto& [row, active] : window_->exceptions()) {
+      in_force.push_back(active.exception.without_time());
+      if (!contains(met_, in_force.back())) met_.push_back(in_force.back());
+    }
+    report_.learnt.clear();
+    for (const confine::Exception& exception : met_) {
+      report_.learnt.push_back(learn(exception));
+      report_.learnt.back().in_force = contains(in_force, exception);
+    }
   }
 
   // Who used an exception, by the ledger.
-  confine::Learnt learn(const confine::ActiveException& active) const {
+  confine::Learnt learn(const confine::Exception& exception) const {
     confine::Learnt learnt;
-    learnt.exception = active.exception;
-    learnt.exception.lasts.reset();
+    learnt.exception = exception;
     for (const confine::Destination& destination : report_.destinations) {
-      if (destination.allowed == 0 || !confine::covers(active.exception, destination)) continue;
+      if (destination.allowed == 0 || !confine::covers(exception, destination)) continue;
       learnt.attempts += destination.allowed;
       for (const std::string& process : destination.processes)
-        if (std::find(learnt.used_by.begin(), learnt.used_by.end(), process) ==
-            learnt.used_by.end())
-          learnt.used_by.push_back(process);
+        if (!contains(learnt.used_by, process)) learnt.used_by.push_back(process);
     }
     if (learnt.attempts == 0) learnt.because = "nobody used it in this window";
     return learnt;
@@ -293,6 +303,7 @@ class Watch {
 
   // False: the user has enough.
   Result<bool> heed(const WatchView::Wish& wish) {
+    if (wish.kind == WatchView::Wish::kNothing) return true;
     if (wish.kind == WatchView::Wish::kQuit) return false;
     if (wish.kind == WatchView::Wish::kAllow) {
       auto exception = confine::parse_exception(wish.exception);
@@ -315,14 +326,31 @@ class Watch {
 
   Status finish() {
     look();
-    if (options_.prove)
-      PARE_CHECK_OK(prove_exceptions(*window_, subject_, checks_, *view_, report_.learnt));
+    if (options_.prove) PARE_CHECK_OK(prove());
     if (!options_.out.empty()) PARE_CHECK_OK(write_files());
-    if (!options_.metrics.empty())
-      PARE_CHECK_OK(base::write_file_atomic(options_.metrics, metrics_text(report_)));
     view_->closed(report_);
-    if (options_.keep) return {};
-    return window_->close();
+    if (!options_.keep) {
+      PARE_CHECK_OK(window_->close());
+      report_.open = false;
+    }
+    return write_metrics();
+  }
+
+  Status prove() {
+    PARE_CHECK_OK(prove_exceptions(*window_, subject_, checks_, *view_, report_.learnt));
+    // A window that is kept must not let through for good what --window gave a time.
+    std::vector<uint32_t> over;
+    for (const auto& [row, active] : window_->exceptions())
+      if (contains(uncapped_, active.exception)) over.push_back(row);
+    for (uint32_t row : over) PARE_CHECK_OK(window_->revoke(row));
+    for (confine::Learnt& each : report_.learnt)
+      each.in_force = each.in_force && !contains(uncapped_, each.exception);
+    return {};
+  }
+
+  Status write_metrics() const {
+    if (options_.metrics.empty()) return {};
+    return base::write_file_atomic(options_.metrics, metrics_text(report_));
   }
 
   Status write_files() {
@@ -345,6 +373,8 @@ class Watch {
   confine::WindowOptions window_options_;
   std::optional<milliseconds> length_;
   std::vector<confine::Exception> given_;
+  std::vector<confine::Exception> uncapped_;  // that outlast the window's time to be proved
+  std::vector<confine::Exception> met_;       // every one that was in force, in this order
   std::vector<check::Spec> checks_;
   std::vector<confine::Address> resolvers_;
   std::vector<std::string> search_;

@@ -69,13 +69,14 @@ class Lines : public WatchView {
     const char* verdict = destination.allowed == 0 ? "denied"
                           : destination.refused()  ? "mixed"
                                                    : "allowed";
+    const std::string remark = destination.remark();
     fmt::print("{:7.1f}s {:7} {} {} by {} ({} times){}{}\n", seconds, verdict, destination.name,
                destination.service(),
                destination.processes.empty()
                    ? "?"
                    : base::join({destination.processes.begin(), destination.processes.end()}, ", "),
-               std::max(destination.attempts(), destination.questions),
-               destination.remark().empty() ? "" : ": ", destination.remark());
+               std::max(destination.attempts(), destination.questions), remark.empty() ? "" : ": ",
+               remark);
   }
 
  private:

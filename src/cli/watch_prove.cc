@@ -1,7 +1,9 @@
 // Exceptions are proved, not believed: without one of them, do the checks still pass?
 #include <fmt/core.h>
 
-#include <optional>
+#include <chrono>
+#include <iterator>
+#include <map>
 
 #include "cli/watch_options.h"
 
@@ -9,6 +11,9 @@ namespace pare::cli {
 
 namespace {
 
+using std::chrono::milliseconds;
+
+constexpr uint64_t kNsInMs = 1'000'000;
 constexpr int kRounds = 2;  // a failure counts when it repeats
 
 // Empty: every check passed; else why the first one did not.
@@ -41,6 +46,18 @@ struct Outcome {
   std::string because;
 };
 
+// For what is left of its time.
+Status allow_again(confine::Window& window, const confine::ActiveException& active) {
+  confine::Exception exception = active.exception;
+  if (active.until_ns != 0) {
+    const uint64_t now = confine::monotonic_ns();
+    if (active.until_ns <= now) return {};
+    exception.lasts = milliseconds((active.until_ns - now + kNsInMs - 1) / kNsInMs);
+  }
+  PARE_TRY([[maybe_unused]] uint32_t row, window.allow(exception));
+  return {};
+}
+
 Result<Outcome> without_one(const std::vector<check::Spec>& checks, const check::Subject& subject) {
   int failed = 0;
   std::string why;
@@ -67,19 +84,18 @@ Status prove_exceptions(confine::Window& window, const confine::WatchSubject& wa
     return {};
   }
   for (confine::Learnt& each : learnt) {
-    std::optional<uint32_t> row;
-    confine::Exception standing;
-    for (const auto& [number, active] : window.exceptions()) {
-      confine::Exception bare = active.exception;
-      bare.lasts.reset();
-      if (bare != each.exception) continue;
-      row = number;
-      standing = active.exception;
+    // It may stand twice, with different times.
+    std::map<uint32_t, confine::ActiveException> standing = window.exceptions();
+    for (auto row = standing.begin(); row != standing.end();)
+      row = row->second.exception.without_time() == each.exception ? std::next(row)
+                                                                   : standing.erase(row);
+    if (standing.empty()) {
+      each.because = "its time was over before it could be proved";
+      continue;
     }
-    if (!row) continue;
-    PARE_CHECK_OK(window.revoke(*row));
+    for (const auto& [row, active] : standing) PARE_CHECK_OK(window.revoke(row));
     auto outcome = without_one(checks, subject);
-    PARE_TRY([[maybe_unused]] uint32_t again, window.allow(standing));
+    for (const auto& [row, active] : standing) PARE_CHECK_OK(allow_again(window, active));
     if (!outcome) return tl::unexpected(outcome.error());
     each.need = outcome->need;
     each.because = outcome->because;

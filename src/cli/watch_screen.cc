@@ -73,7 +73,7 @@ class Screen final : public WatchView {
                         : cut(words, width) + "\033[K\n";
     };
     line(fmt::format("egress of {}: closed, {} exceptions, {:.0f} s, {} denied, {} allowed",
-                     report.subject, report.learnt.size(), report.seconds, denied(report),
+                     report.subject, report.in_force(), report.seconds, denied(report),
                      report.totals.attempts[PARE_EGRESS_ALLOWED]),
          kBold);
     if (!report.sealed) line("NOT SEALED: " + report.not_sealed_because, kRed);
@@ -85,7 +85,8 @@ class Screen final : public WatchView {
     if (skip > 0) line(fmt::format("... and {} earlier ones", skip));
     line("");
     for (const auto& learnt : report.learnt)
-      line(fmt::format("exception {} ({} attempts)", to_string(learnt.exception), learnt.attempts));
+      line(fmt::format("exception {} ({} attempts{})", to_string(learnt.exception), learnt.attempts,
+                       learnt.in_force ? "" : ", its time is over"));
     for (const std::string& note : said_) line(note);
     asked_ = next_question(report);
     line(asked_.empty() ? "q ends the window"
@@ -147,9 +148,10 @@ class Screen final : public WatchView {
     for (const Destination& destination : report.destinations) {
       if (!destination.refused() || destination.allowed > 0 || destination.tunnel) continue;
       const std::string rule = suggested_rule(destination);
-      const bool stands = std::any_of(
-          report.learnt.begin(), report.learnt.end(),
-          [&](const auto& learnt) { return confine::covers(learnt.exception, destination); });
+      const bool stands =
+          std::any_of(report.learnt.begin(), report.learnt.end(), [&](const auto& learnt) {
+            return learnt.in_force && confine::covers(learnt.exception, destination);
+          });
       if (!stands && answered_.count(rule) == 0) return rule;
     }
     return "";

@@ -125,5 +125,16 @@ TEST(EgressPolicy, WhatItSaysIsWhatWasLearnt) {
   EXPECT_EQ(again->size(), 2U);
 }
 
+TEST(EgressPolicy, MetricsTellAClosedWindowAndExceptionsWhoseTimeIsOver) {
+  WindowReport report;
+  report.subject = "x";
+  report.learnt.resize(3);
+  report.learnt[1].in_force = false;
+  EXPECT_THAT(metrics_text(report), HasSubstr("\npare_egress_window_open{container=\"x\"} 1\n"));
+  EXPECT_THAT(metrics_text(report), HasSubstr("\npare_egress_exceptions{container=\"x\"} 2\n"));
+  report.open = false;
+  EXPECT_THAT(metrics_text(report), HasSubstr("\npare_egress_window_open{container=\"x\"} 0\n"));
+}
+
 }  // namespace
 }  // namespace pare::confine

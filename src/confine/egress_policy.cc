@@ -107,6 +107,11 @@ std::string_view to_string(Need need) {
   return "unproven";
 }
 
+size_t WindowReport::in_force() const {
+  return static_cast<size_t>(std::count_if(learnt.begin(), learnt.end(),
+                                           [](const Learnt& each) { return each.in_force; }));
+}
+
 nlohmann::json to_json(const WindowReport& report) {
   nlohmann::json json = {
       {"schema", "pare.egress/v1"},
@@ -243,14 +248,15 @@ std::string metrics_text(const WindowReport& report) {
       "pare_egress_dropped_packets_total{{container=\"{0}\"}} {2}\n"
       "# HELP pare_egress_window_open The window stands: nothing leaves but the exceptions.\n"
       "# TYPE pare_egress_window_open gauge\n"
-      "pare_egress_window_open{{container=\"{0}\"}} 1\n"
+      "pare_egress_window_open{{container=\"{0}\"}} {5}\n"
       "# HELP pare_egress_sealed Nothing passes beside the window.\n"
       "# TYPE pare_egress_sealed gauge\n"
       "pare_egress_sealed{{container=\"{0}\"}} {3}\n"
       "# HELP pare_egress_exceptions Exceptions that are in force.\n"
       "# TYPE pare_egress_exceptions gauge\n"
       "pare_egress_exceptions{{container=\"{0}\"}} {4}\n",
-      subject, lost, report.totals.dropped_packets, report.sealed ? 1 : 0, report.learnt.size());
+      subject, lost, report.totals.dropped_packets, report.sealed ? 1 : 0, report.in_force(),
+      report.open ? 1 : 0);
   return text;
 }
 

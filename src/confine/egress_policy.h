@@ -20,15 +20,17 @@ enum class Need { kNeeded, kTolerated, kUnproven };
 std::string_view to_string(Need need);
 
 struct Learnt {
-  Exception exception;
+  Exception exception;               // without its time
   std::vector<std::string> used_by;  // processes
   uint64_t attempts = 0;
   Need need = Need::kUnproven;
-  std::string because;  // one clause
+  std::string because;   // one clause
+  bool in_force = true;  // false: its time in this window is over
 };
 
 struct WindowReport {
   std::string subject;       // as the user calls it
+  bool open = true;          // false: the window was closed
   std::string proof_digest;  // of the proof that is amended; empty: none
   std::string refusal;       // how the rest fails
   bool sealed = false;
@@ -40,6 +42,7 @@ struct WindowReport {
   std::vector<Learnt> learnt;
   std::vector<Destination> destinations;
   std::vector<Address> resolvers;
+  size_t in_force() const;  // exceptions
 };
 
 // "pare.egress/v1".

@@ -34,6 +34,11 @@ struct Exception {
   bool private_addresses = false;                  // a name's answers may be private addresses
   std::optional<std::chrono::milliseconds> lasts;  // nullopt: for good
   bool operator==(const Exception&) const = default;
+  Exception without_time() const {
+    Exception bare = *this;
+    bare.lasts.reset();
+    return bare;
+  }
 };
 
 // Whether an address is one of an exception's range (not of a name's).

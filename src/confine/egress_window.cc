@@ -30,14 +30,7 @@ namespace {
 using Skeleton = std::unique_ptr<egress_bpf, void (*)(egress_bpf*)>;
 using Link = std::unique_ptr<bpf_link, int (*)(bpf_link*)>;
 
-constexpr uint64_t kSecond = 1'000'000'000;
 constexpr size_t kCgroupPrograms = 8;
-
-uint64_t now_ns() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * kSecond + static_cast<uint64_t>(now.tv_nsec);
-}
 
 uint32_t kernel_refusal(privilege::Refusal refusal) {
   switch (refusal) {
@@ -97,7 +90,10 @@ class KernelWindow final : public Window {
   Status start(const WindowOptions& options, UniqueFd lock, bool taken_over);
   Result<uint32_t> allow(const Exception& exception) override;
   Status revoke(uint32_t row) override;
-  const std::map<uint32_t, ActiveException>& exceptions() const override { return exceptions_; }
+  const std::map<uint32_t, ActiveException>& exceptions() override {
+    drop_expired();
+    return exceptions_;
+  }
   Status set_resolvers(const std::vector<Address>& resolvers,
                        const std::vector<std::string>& search) override;
   Status set_own(const std::vector<Address>& own) override;
@@ -114,6 +110,7 @@ class KernelWindow final : public Window {
   Status set_scope(const WindowOptions& options);
   Status pin();
   Status attach_one(bpf_program* program, int cgroup);
+  void drop_expired();
   bool in_use(const std::string& name) const;
   Status settle_name(const std::string& name);
   Status put_names();
@@ -220,7 +217,7 @@ Status KernelWindow::adopt() {
     pare_egress_rule rule = {};
     bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.rules), &row, &rule);
     serial_ = std::max(serial_, rule.serial);
-    if (rule.kind == PARE_EGRESS_NONE || (rule.until_ns != 0 && rule.until_ns <= now_ns()))
+    if (rule.kind == PARE_EGRESS_NONE || (rule.until_ns != 0 && rule.until_ns <= monotonic_ns()))
       continue;
     Exception exception;
     exception.address = address_of(rule.address);
@@ -316,14 +313,23 @@ Status KernelWindow::settle_name(const std::string& name) {
   return {};
 }
 
+// The kernel side held them to their time already.
+void KernelWindow::drop_expired() {
+  const uint64_t now = monotonic_ns();
+  std::vector<uint32_t> rows;
+  for (const auto& [row, active] : exceptions_)
+    if (active.until_ns != 0 && active.until_ns <= now) rows.push_back(row);
+  for (uint32_t row : rows) (void)revoke(row);
+}
+
 Result<uint32_t> KernelWindow::allow(const Exception& exception) {
+  drop_expired();
   uint32_t row = 0;
   while (exceptions_.count(row) > 0) ++row;
   if (row >= PARE_EGRESS_RULES)
     return fail(ErrorKind::kUsage, fmt::format("a window has at most {} exceptions",
                                                static_cast<int>(PARE_EGRESS_RULES)));
-  const uint64_t until =
-      exception.lasts ? now_ns() + static_cast<uint64_t>(exception.lasts->count()) * 1'000'000 : 0;
+  const uint64_t until = exception.lasts ? monotonic_ns() + in_ns(*exception.lasts) : 0;
   exceptions_[row] = {exception, until};
   if (!exception.name.empty()) PARE_CHECK_OK(settle_name(exception.name));
   PARE_CHECK_OK(put_row(row));
@@ -493,6 +499,12 @@ Status set_pin_paths(egress_bpf& skeleton, const std::string& pins) {
 }
 
 }  // namespace
+
+uint64_t monotonic_ns() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
 
 Result<std::unique_ptr<Window>> Window::open(const WindowOptions& options) {
   silence_libbpf();

@@ -1,6 +1,7 @@
 // The egress window of one container: nothing leaves but the exceptions, decided in the kernel.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -71,6 +72,11 @@ struct WindowTotals {
   uint64_t losses[PARE_EGRESS_LOSSES] = {};
 };
 
+uint64_t monotonic_ns();  // CLOCK_MONOTONIC
+constexpr uint64_t in_ns(std::chrono::milliseconds time) {
+  return static_cast<uint64_t>(time.count()) * 1'000'000;
+}
+
 // A row of the kernel's table.
 struct ActiveException {
   Exception exception;
@@ -90,7 +96,8 @@ class Window {
   virtual Result<uint32_t> allow(const Exception& exception) = 0;
   // Connections under it are cut.
   virtual Status revoke(uint32_t row) = 0;
-  virtual const std::map<uint32_t, ActiveException>& exceptions() const = 0;
+  // Those in force: what its time ended is gone, and its row is free.
+  virtual const std::map<uint32_t, ActiveException>& exceptions() = 0;
 
   // The addresses that names may be asked of, and the domains that its resolver appends.
   virtual Status set_resolvers(const std::vector<Address>& resolvers,

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "base/testing.h"
 #include "base/unique_fd.h"
@@ -118,6 +120,17 @@ TEST_F(WindowTest, OnlyTheFormsOfTheResolverOfNowMayBeAsked) {
   ASSERT_TRUE(window_->set_resolvers({*parse_address("10.0.0.53")}, {}));
   EXPECT_EQ(id_of("a.test.new.example"), 0U);
   EXPECT_NE(id_of("a.test"), 0U);
+}
+
+TEST_F(WindowTest, WhatItsTimeEndedIsGoneAndItsRowIsFree) {
+  const uint32_t row = allow("a.test:443,for=20ms");
+  const uint32_t other = allow("b.test:443");
+  EXPECT_EQ(window_->exceptions().size(), 2U);
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  ASSERT_EQ(window_->exceptions().size(), 1U);
+  EXPECT_EQ(window_->exceptions().count(other), 1U);
+  EXPECT_EQ(id_of("a.test"), 0U);
+  EXPECT_EQ(allow("c.test:443"), row);
 }
 
 }  // namespace

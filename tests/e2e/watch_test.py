@@ -322,6 +322,14 @@ class WatchTest(Ground):
         report, _ = watched.stop()
         self.assertEqual([each["exception"] for each in report["exceptions"]], ["203.0.113.7:443"])
         self.assertEqual(connects(world, "203.0.113.8"), "yes")
+        # What was taken over with little time left has all that is asked for now.
+        watched = Watched(self, world, world.cgroup, "--allow", "203.0.113.7:443,for=1500ms")
+        watched.process.kill()
+        watched.process.communicate()
+        watched = Watched(self, world, world.cgroup, "--allow", "203.0.113.7:443")
+        time.sleep(1.6)
+        self.assertEqual(connects(world, "203.0.113.7"), "yes")
+        watched.stop()
         watched = Watched(self, world, world.cgroup, "--keep")
         watched.stop()
         self.assertEqual(connects(world, "203.0.113.8"), "ENETUNREACH")
@@ -429,6 +437,7 @@ class WatchTest(Ground):
         for line in metrics.splitlines():
             self.assertRegex(line, r'^(# (HELP|TYPE) \w+ .+|\w+\{(\w+="[^"]*",?)+\} [0-9.e+-]+)$')
         self.assertIn('destination="203.0.113.21",verdict="allowed"', metrics)
+        self.assertRegex(metrics, r"(?m)^pare_egress_window_open\{.*\} 0$")
         named = set(re.findall(r"pare_egress_\w+", (out / "alerts.yaml").read_text()))
         self.assertLessEqual(named, set(re.findall(r"# TYPE (\w+)", metrics)))
         if shutil.which("promtool"):
@@ -437,6 +446,34 @@ class WatchTest(Ground):
         watched = Watched(self, world, world.cgroup, "--allow-file", out / "exceptions.txt")
         self.assertEqual(connects(world, "203.0.113.21"), "yes")
         watched.stop()
+
+    def test_exceptions_are_proved_when_the_windows_time_is_over(self):
+        world = self.world
+        server = SERVE.replace(
+            "c, _ = s.accept(); c.recv(1000)",
+            "c, _ = s.accept(); c.recv(1000)\n"
+            "    try: socket.create_connection(('203.0.113.21', 443), timeout=1).close()\n"
+            "    except OSError: c.close(); continue",
+        )
+        process = world.python(server, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(process.stdout.readline().strip(), "ready")
+        watched = Watched(
+            self, world, world.cgroup, "--allow", "203.0.113.21:443", "--allow",
+            "203.0.113.22:443", "--allow", "203.0.113.23:443,for=500ms", "--window", "2s",
+            "--prove", "--keep", "--check", "http://:8000/;match=forty-two;within=5s",
+            "--metrics", self.dir / "m.prom",
+        )
+        out, err = watched.process.communicate(timeout=60)
+        report = json.loads(out.splitlines()[-1])["report"]
+        verdicts = {each["exception"]: each["verdict"] for each in report["exceptions"]}
+        self.assertEqual(verdicts, {"203.0.113.21:443": "needed", "203.0.113.22:443": "tolerated",
+                                    "203.0.113.23:443": "unproven"}, (report["exceptions"], err))
+        # The window that was kept lets through no longer than it was said to.
+        self.assertEqual(connects(world, "203.0.113.21"), "ENETUNREACH")
+        metrics = (self.dir / "m.prom").read_text()
+        self.assertRegex(metrics, r"(?m)^pare_egress_window_open\{.*\} 1$")
+        self.assertRegex(metrics, r"(?m)^pare_egress_exceptions\{.*\} 0$")
+        self.pare("clean")
 
     def test_exceptions_are_asked_for_on_a_terminal(self):
         if not shutil.which("tmux"):
