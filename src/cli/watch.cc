@@ -99,7 +99,7 @@ class Watch {
       return fail(ErrorKind::kUsage, "--prove needs to know what 'it works' means: give --check");
     PARE_TRY(subject_, confine::find_subject(word, docker_socket()));
     if (options_.fixed && !subject_.leaf.empty())
-      subject_ = {subject_.name, subject_.directory(), "", subject_.container_id};
+      subject_ = {subject_.name, subject_.directory(), ""};
     return read_resolvers();
   }
 

@@ -2,39 +2,29 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "confine/egress_links.h"
 #include "engine/docker_api.h"
-#include "sys/cgroup.h"
 #include "sys/netns.h"
 #include "sys/rootfs.h"
+#include "sys/running.h"
 
 namespace pare::confine {
 
 namespace {
 
-constexpr size_t kShortId = 12;  // Docker's short id: shorter words are no part of a cgroup's name
+// Docker's short id: shorter words are not looked for among the cgroups.
+constexpr size_t kShortId = 12;
 constexpr uint64_t kPacketCapabilities = 1U << 12 | 1U << 13;  // NET_ADMIN, NET_RAW
 
 bool is_directory(const std::string& path) {
   struct stat st {};
   return stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-// "0::/docker/ID" of /proc/PID/cgroup.
-std::string cgroup_of(int pid, const std::string& mount) {
-  auto text = base::read_file(fmt::format("/proc/{}/cgroup", pid));
-  if (!text) return "";
-  for (const std::string& line : base::split(*text, '\n'))
-    if (base::starts_with(line, "0::/")) return mount + line.substr(3);
-  return "";
 }
 
 WatchSubject by_directory(const std::string& name, const std::string& directory) {
@@ -66,16 +56,13 @@ Result<std::optional<WatchSubject>> ask_docker(const std::string& word, const st
   PARE_TRY(base::Json info, (*api)->json({"GET", "/info"}, "asking Docker how it makes cgroups"));
   return base::read_json("Docker's description of " + word, [&]() -> std::optional<WatchSubject> {
     const std::string id = container.at("Id");
-    const int pid = container.at("State").value("Pid", 0);
-    const std::string running = pid > 0 ? cgroup_of(pid, mount) : "";
+    const auto running = sys::cgroup_of(container.at("State").value("Pid", 0));  // 0: no process
     std::string parent = container.at("HostConfig").value("CgroupParent", "");
     const bool systemd = info.value("CgroupDriver", "cgroupfs") == "systemd";
     if (parent.empty()) parent = systemd ? "system.slice" : "docker";
     if (!base::starts_with(parent, "/")) parent = "/" + parent;
     const std::string leaf = systemd ? "docker-" + id + ".scope" : id;
-    WatchSubject subject = by_leaf(word, running.empty() ? mount + parent + "/" + leaf : running);
-    subject.container_id = id;
-    return subject;
+    return by_leaf(word, mount + (running ? *running : parent + "/" + leaf));
   });
 }
 
@@ -86,29 +73,15 @@ std::optional<WatchSubject> ask_runc(const std::string& word, const std::string&
   if (!text) return std::nullopt;
   auto state = base::parse_json(*text, "runc's state of " + word);
   if (!state || !state->is_object()) return std::nullopt;
-  const std::string directory = cgroup_of(state->value("init_process_pid", 0), mount);
-  if (directory.empty()) return std::nullopt;
-  return by_leaf(word, directory);
-}
-
-std::optional<std::string> find_directory(const std::string& word, const std::string& mount) {
-  if (word.size() < kShortId) return std::nullopt;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(mount, error))
-    if (entry.is_directory(error) &&
-        entry.path().filename().string().find(word) != std::string::npos)
-      return entry.path().string();
-  return std::nullopt;
+  const auto directory = sys::cgroup_of(state->value("init_process_pid", 0));
+  if (!directory) return std::nullopt;
+  return by_leaf(word, mount + *directory);
 }
 
 // Of the container, the cgroups below its own included; the first is its oldest as a rule.
 std::vector<int> processes_of(const std::string& directory) {
-  std::error_code error;
-  std::vector<std::string> directories = {directory};
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory, error))
-    if (entry.is_directory(error)) directories.push_back(entry.path());
   std::vector<int> pids;
-  for (const std::string& each : directories) {
+  for (const std::string& each : sys::directories(directory)) {
     auto text = base::read_file(each + "/cgroup.procs");
     if (!text) continue;
     for (const std::string& line : base::split(*text, '\n'))
@@ -153,25 +126,15 @@ void look_at_network(int pid, SubjectState& state) {
 
 }  // namespace
 
-Result<std::string> cgroup2_mount() {
-  PARE_TRY(auto hierarchies, sys::cgroup_hierarchies());
-  for (const auto& hierarchy : hierarchies)
-    if (hierarchy.v2) return hierarchy.mount;
-  return fail(ErrorKind::kHost,
-              "no cgroup v2 hierarchy is mounted, and the egress window stands in it: mount "
-              "cgroup2 at /sys/fs/cgroup/unified");
-}
-
 Result<WatchSubject> find_subject(const std::string& word, const std::string& docker_socket) {
-  PARE_TRY(const std::string mount, cgroup2_mount());
+  PARE_TRY(const std::string mount, sys::v2_mount());
   if (auto pid = base::parse_u64(word); pid && *pid < 1U << 22) {
-    const std::string directory = cgroup_of(static_cast<int>(*pid), mount);
-    if (directory.empty()) return fail(ErrorKind::kUsage, "there is no process " + word);
-    if (directory == mount || directory == mount + "/")
+    PARE_TRY(const std::string path, sys::cgroup_of(static_cast<int>(*pid)));
+    if (path == "/")
       return fail(ErrorKind::kUsage, "process " + word +
                                          " is in no cgroup of its own: a window on it would "
                                          "close the whole host");
-    return by_directory(word, directory);
+    return by_directory(word, mount + path);
   }
   if (base::starts_with(word, mount + "/") && is_directory(word)) return by_directory(word, word);
   if (base::starts_with(word, "/") && word.size() > 1 && is_directory(mount + word))
@@ -179,7 +142,13 @@ Result<WatchSubject> find_subject(const std::string& word, const std::string& do
   PARE_TRY(auto docker, ask_docker(word, docker_socket, mount));
   if (docker) return *docker;
   if (auto runc = ask_runc(word, mount)) return *runc;
-  if (auto directory = find_directory(word, mount)) return by_leaf(word, *directory);
+  if (word.size() >= kShortId) {
+    PARE_TRY(const std::vector<std::string> called, sys::container_cgroups(word));
+    if (!called.empty()) {
+      PARE_TRY(const std::string path, sys::container_cgroup(word));  // the only one
+      return by_leaf(word, mount + path);
+    }
+  }
   return fail(ErrorKind::kUsage, "no container, process or cgroup is called '" + word +
                                      "': give a Docker or runc id, a pid, or a directory below " +
                                      mount);

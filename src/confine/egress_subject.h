@@ -10,10 +10,9 @@
 namespace pare::confine {
 
 struct WatchSubject {
-  std::string name;          // as given
-  std::string cgroup;        // v2 directory that the window is attached to
-  std::string leaf;          // the container's below it, when it may start (again); else empty
-  std::string container_id;  // Docker's; empty: none
+  std::string name;    // as given
+  std::string cgroup;  // v2 directory that the window is attached to
+  std::string leaf;    // the container's below it, when it may start (again); else empty
   std::string directory() const { return leaf.empty() ? cgroup : cgroup + "/" + leaf; }
 };
 
@@ -33,12 +32,9 @@ struct SubjectState {
 };
 
 // A pid, a cgroup's directory (absolute, or below the v2 mount), or the id or name of a container
-// of Docker (asked at `docker_socket`) or runc, or any container whose cgroup's name holds the id.
-// kUsage when there is nothing of the kind.
+// of Docker (asked at `docker_socket`) or runc, or any container whose cgroup is named by the id
+// (12 characters or more of it). kUsage when there is nothing of the kind, or more than one.
 Result<WatchSubject> find_subject(const std::string& word, const std::string& docker_socket);
-
-// The directory that cgroup v2 is mounted at.
-Result<std::string> cgroup2_mount();
 
 // Never fails for want of a process: pid is then 0, with the resolvers of the host.
 SubjectState look_at(const WatchSubject& subject);

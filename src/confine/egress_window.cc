@@ -21,7 +21,7 @@
 #include "confine/bpf/egress.skel.h"
 #include "confine/egress_pins.h"
 #include "record/dns.h"
-#include "sys/cgroup.h"
+#include "sys/running.h"
 
 namespace pare::confine {
 
@@ -153,11 +153,10 @@ Status KernelWindow::set_scope(const WindowOptions& options) {
   struct stat st {};
   if (stat(options.cgroup.c_str(), &st) != 0)
     return fail_errno("cannot look at the cgroup " + options.cgroup, errno);
-  PARE_TRY(auto hierarchies, sys::cgroup_hierarchies());
-  std::string below;
-  for (const auto& hierarchy : hierarchies)
-    if (hierarchy.v2 && base::starts_with(options.cgroup, hierarchy.mount))
-      below = options.cgroup.substr(hierarchy.mount.size());
+  PARE_TRY(const std::string mount, sys::v2_mount());
+  if (!base::starts_with(options.cgroup + "/", mount + "/"))
+    return fail(ErrorKind::kUsage, options.cgroup + " is no directory below " + mount);
+  const std::string below = options.cgroup.substr(mount.size());
   uint32_t depth = 0;
   for (const std::string& part : base::split(below, '/')) depth += part.empty() ? 0 : 1;
   auto* globals = skeleton_->bss;

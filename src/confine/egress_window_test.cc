@@ -10,33 +10,25 @@
 
 #include "base/testing.h"
 #include "base/unique_fd.h"
-#include "sys/cgroup.h"
+#include "sys/running.h"
 
 namespace pare::confine {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string v2_mount() {
-  auto hierarchies = sys::cgroup_hierarchies();
-  if (!hierarchies) return "";
-  for (const auto& hierarchy : *hierarchies)
-    if (hierarchy.v2) return hierarchy.mount;
-  return "";
-}
-
 // A pinned window on an empty cgroup, and what the kernel's tables hold.
 class WindowTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) PARE_SKIP("a window needs root");
-    const std::string mount = v2_mount();
-    if (mount.empty()) PARE_SKIP("no cgroup v2 hierarchy is mounted");
+    auto mount = sys::v2_mount();
+    if (!mount) PARE_SKIP(mount.error().message);
     char state[] = "/tmp/pare-window-XXXXXX";
     ASSERT_NE(mkdtemp(state), nullptr);
     state_ = state;
     ASSERT_EQ(setenv("PARE_STATE_DIR", state, 1), 0);
-    options_.cgroup = mount + "/" + state_.substr(state_.rfind('/') + 1);
+    options_.cgroup = *mount + "/" + state_.substr(state_.rfind('/') + 1);
     ASSERT_TRUE(fs::create_directory(options_.cgroup));
     auto pins = pins_of(options_.cgroup);
     ASSERT_TRUE(pins) << pins.error().message;

@@ -17,15 +17,21 @@ namespace {
 
 constexpr size_t kWholeId = 64;
 
+bool is_whole_id(std::string_view text) {
+  return text.size() == kWholeId &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+}  // namespace
+
 Result<std::string> v2_mount() {
   PARE_TRY(auto hierarchies, cgroup_hierarchies());
   for (const CgroupHierarchy& hierarchy : hierarchies)
     if (hierarchy.v2) return hierarchy.mount;
   return fail(ErrorKind::kHost,
-              "no cgroup2 hierarchy is mounted: mount it at /sys/fs/cgroup/unified");
+              "no cgroup v2 hierarchy is mounted: mount cgroup2 at /sys/fs/cgroup/unified");
 }
 
-// `directory` and everything below it, parents first. What goes meanwhile is passed over.
 std::vector<std::string> directories(const std::string& directory) {
   std::vector<std::string> all = {directory};
   std::error_code error;
@@ -37,13 +43,6 @@ std::vector<std::string> directories(const std::string& directory) {
   }
   return all;
 }
-
-bool is_whole_id(std::string_view text) {
-  return text.size() == kWholeId &&
-         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-}  // namespace
 
 Result<std::string> cgroup_of(int pid) {
   const std::string file = "/proc/" + std::to_string(pid) + "/cgroup";
@@ -74,24 +73,26 @@ bool is_container_directory(std::string_view name, std::string_view id) {
   return is_whole_id(name) && base::starts_with(name, id);
 }
 
-Result<std::string> container_cgroup(const std::string& id) {
+Result<std::vector<std::string>> container_cgroups(const std::string& id) {
   if (id.empty()) return fail(ErrorKind::kUsage, "a container's id is not empty");
   PARE_TRY(std::string mount, v2_mount());
   std::vector<std::string> found;
   for (const std::string& directory : directories(mount)) {
-    auto inside = [&](const std::string& outer) {
-      return base::starts_with(directory, outer + "/");
-    };
+    const std::string path = directory.substr(mount.size());
+    auto inside = [&](const std::string& outer) { return base::starts_with(path, outer + "/"); };
     if (std::any_of(found.begin(), found.end(), inside)) continue;
-    if (is_container_directory(directory.substr(directory.rfind('/') + 1), id))
-      found.push_back(directory);
+    if (is_container_directory(path.substr(path.rfind('/') + 1), id)) found.push_back(path);
   }
-  if (found.size() == 1) return found[0].substr(mount.size());
+  return found;
+}
+
+Result<std::string> container_cgroup(const std::string& id) {
+  PARE_TRY(const std::vector<std::string> found, container_cgroups(id));
+  if (found.size() == 1) return found[0];
   if (found.empty()) {
     return fail(ErrorKind::kUsage,
                 "no container '" + id + "' runs here: give its id (docker ps, runc list) or --pid");
   }
-  for (std::string& directory : found) directory = directory.substr(mount.size());
   return fail(ErrorKind::kUsage, "'" + id + "' is the beginning of several containers' ids (" +
                                      base::join(found, ", ") + "): give more of it");
 }
