@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "cli/refusal.h"
 #include "cli/target_files.h"
 #include "cli/target_options.h"
 #include "cli/verbs.h"
@@ -41,11 +42,6 @@ struct Breakage {
   std::string why;
 };
 
-constexpr std::pair<const char*, privilege::Refusal> kRefusals[] = {
-    {"unreachable", privilege::Refusal::kUnreachable},
-    {"refused", privilege::Refusal::kRefused},
-    {"silent", privilege::Refusal::kDropped}};
-
 class Experiment {
  public:
   explicit Experiment(const TelemetryOptions& options) : options_(options) {}
@@ -66,6 +62,7 @@ class Experiment {
     auto idle = base::parse_duration(options_.idle);
     if (!idle) return fail(ErrorKind::kUsage, "--idle is a duration such as 60s");
     idle_ = *idle;
+    PARE_TRY(refusal_, parse_refusal(options_.refusal));
     PARE_TRY(platform_, privilege::find_platform(options_.platform));
     // --env names what is tried, not what the target always has.
     TargetOptions written = options_.target;
@@ -147,18 +144,12 @@ class Experiment {
                          const std::optional<std::pair<std::string, std::string>>& set) {
     if (!options_.json) fmt::print(stderr, "start {}: {}\n", starts_ + 1, label);
     const bool open = options_.target.network == "open" || !options_.target.netns.empty();
-    PARE_TRY(trial::StartResult result, start(set, refusal_(), open));
+    PARE_TRY(trial::StartResult result, start(set, refusal_, open));
     if (!checks_.empty() && !result.ready)
       return fail(ErrorKind::kBaseline,
                   "with " + label + " the server is not ready: " + result.why);
     lost_ = lost_ || result.evidence->loss.any();
     return confine::attempts_of(*result.evidence);
-  }
-
-  privilege::Refusal refusal_() const {
-    for (const auto& [name, refusal] : kRefusals)
-      if (options_.refusal == name) return refusal;
-    return privilege::Refusal::kRefused;
   }
 
   Status try_variables() {
@@ -232,7 +223,7 @@ class Experiment {
     for (const auto& verdict : verdicts_)
       text += fmt::format("{}={}: {} ({}){}\n", verdict.variable.name, verdict.variable.off,
                           to_string(verdict.effect), verdict.because,
-                          verdict.has_control ? "" : "; no enabling value to compare with");
+                          verdict.control ? "" : "; no enabling value to compare with");
     for (const Breakage& row : breakage_)
       text += fmt::format(
           "egress {:11} {}, log {:.0f} B/s{}{}\n", row.kind,
@@ -278,6 +269,7 @@ class Experiment {
 
   const TelemetryOptions& options_;
   milliseconds idle_{0}, ready_limit_{0};
+  privilege::Refusal refusal_ = privilege::Refusal::kRefused;
   privilege::Platform platform_;
   target::Target target_;
   std::string server_;

@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "base/unique_fd.h"
 #include "cli/proof_file.h"
+#include "cli/refusal.h"
 #include "cli/target_options.h"
 #include "cli/verbs.h"
 #include "cli/watch_options.h"
@@ -30,14 +31,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kTick{200}, kStartingTick{20};
 constexpr int kStarting = 100;  // looks after a start at which its resolvers and devices may change
 constexpr milliseconds kLookAtSubject{1'000}, kMetrics{2'000};
-
-Result<privilege::Refusal> parse_refusal(const std::string& text) {
-  if (text == "unreachable") return privilege::Refusal::kUnreachable;
-  if (text == "refused") return privilege::Refusal::kRefused;
-  if (text == "silent") return privilege::Refusal::kDropped;
-  return fail(ErrorKind::kUsage,
-              "--refusal is 'unreachable', 'refused' or 'silent', not '" + text + "'");
-}
 
 // Why something could leave beside the window; empty: nothing can.
 std::string not_sealed(const confine::SubjectState& state, bool guarded) {

@@ -132,9 +132,8 @@ std::string_view to_string(Effect effect) {
 
 TelemetryVerdict judge(const TelemetryVariable& variable, const Attempts& without,
                        const Attempts& with, const std::optional<Attempts>& control) {
-  TelemetryVerdict verdict{variable, without, with, control.value_or(Attempts{}),
-                           control.has_value()};
-  const Compared compared = compare(variable, without, with, verdict.control);
+  TelemetryVerdict verdict{variable, without, with, control};
+  const Compared compared = compare(variable, without, with, control.value_or(Attempts{}));
   const std::string numbers =
       fmt::format("{} attempts without it, {} with it", compared.before, compared.after);
   auto names = [](const std::vector<std::string>& list) { return base::join(list, ", "); };
@@ -166,7 +165,7 @@ nlohmann::json to_json(const TelemetryVerdict& verdict) {
       {"because", verdict.because},
       {"without", verdict.without},
       {"with", verdict.with},
-      {"control", verdict.has_control ? nlohmann::json(verdict.control) : nlohmann::json(nullptr)}};
+      {"control", verdict.control ? nlohmann::json(*verdict.control) : nlohmann::json(nullptr)}};
 }
 
 }  // namespace pare::confine

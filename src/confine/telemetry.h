@@ -27,8 +27,7 @@ using Attempts = std::map<std::string, uint64_t>;  // by destination's name, els
 // Connections and datagrams by name; of names that were only asked for, the questions.
 Attempts attempts_of(const evidence::Evidence& evidence);
 
-// The server's own variables first, then those of other servers whose libraries it may hold, then
-// the user's ("K=V"). Each name and value once.
+// The server's own variables first, then the user's ("K=V"). Each name and value once.
 std::vector<TelemetryVariable> variables_to_try(const target::Server* server,
                                                 const std::vector<std::string>& users);
 
@@ -43,8 +42,8 @@ std::string_view to_string(Effect effect);
 
 struct TelemetryVerdict {
   TelemetryVariable variable;
-  Attempts without, with, control;  // control: with the enabling value
-  bool has_control = false;
+  Attempts without, with;
+  std::optional<Attempts> control;  // with the enabling value
   Effect effect = Effect::kUnproven;
   std::string because;  // with the numbers
 };

@@ -62,6 +62,9 @@ class TelemetryTest(Ground):
         run, _, _ = self.telemetry("nothing", [])
         self.assertEqual(run.code, 2, run)
         self.assertIn("--env NAME=VALUE", run.err)
+        run, _, _ = self.telemetry("nothing", [], "--idle", "0s", "--env", "Y=1", "--refusal", "loud")
+        self.assertEqual(run.code, 2, run)
+        self.assertIn("--refusal is", run.err)
 
 
 if __name__ == "__main__":
