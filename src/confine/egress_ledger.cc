@@ -103,8 +103,14 @@ Destination* EgressLedger::find(const std::string& name) {
   return &fresh;
 }
 
-// Many names below one domain are one destination.
+// Many names below one domain are one destination, as long as nothing but questions came of them:
+// what was tried at a name, and what an exception let through, stays with that name.
 std::string EgressLedger::grouped(const std::string& name) {
+  auto tried = [this](const std::string& each) {
+    auto one = destinations_.find(each);
+    return one != destinations_.end() && one->second.attempts() > 0;
+  };
+  if (tried(name)) return name;
   const std::string domain = domain_of(name);
   if (domain.empty() || below_.size() > kMaxDestinations) return name;
   std::set<std::string>& names = below_[domain];
@@ -117,17 +123,15 @@ std::string EgressLedger::grouped(const std::string& name) {
     if (all == nullptr) return name;
     for (const std::string& each : names) {
       auto one = destinations_.find(each);
-      if (one == destinations_.end()) continue;
+      if (one == destinations_.end() || tried(each)) continue;
       const Destination& from = one->second;
       all->questions += from.questions;
       all->questions_denied += from.questions_denied;
       all->bytes += from.bytes;
-      all->denied += from.denied;
-      all->allowed += from.allowed;
       all->own_resolver = all->own_resolver || from.own_resolver;
       all->protocols.insert(from.protocols.begin(), from.protocols.end());
-      all->processes.insert(from.processes.begin(), from.processes.end());
-      all->addresses.insert(from.addresses.begin(), from.addresses.end());
+      for (const std::string& process : from.processes) add(all->processes, process);
+      for (const std::string& address : from.addresses) add(all->addresses, address);
       all->times_ns.insert(all->times_ns.end(), from.times_ns.begin(), from.times_ns.end());
       all->first_ns = all->first_ns == 0 ? from.first_ns : std::min(all->first_ns, from.first_ns);
       destinations_.erase(one);

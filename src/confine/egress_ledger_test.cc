@@ -71,6 +71,31 @@ TEST(EgressLedger, NamesThatCarryDataAreOneTunnel) {
   EXPECT_EQ(ledger.destinations().size(), 4U);
 }
 
+TEST(EgressLedger, WhatWasTriedAtANameStaysWithIt) {
+  EgressLedger ledger;
+  Look tried;
+  tried.attempts = {attempt("203.0.113.1", 443, 1), attempt("203.0.113.2", 443, 1)};
+  tried.attempts[0].names = {"model.vendor.test"};
+  tried.attempts[0].verdict = PARE_EGRESS_ALLOWED;
+  tried.attempts[1].names = {"inner.vendor.test"};
+  tried.attempts[1].verdict = PARE_EGRESS_REBOUND;
+  for (const char* name : {"model.vendor.test", "inner.vendor.test"})
+    tried.questions.push_back(question(name));
+  ledger.take(tried, {});
+  for (int i = 0; i < 40; ++i) {
+    Look look;
+    look.questions = {question("host" + std::to_string(i) + ".vendor.test"),
+                      question("model.vendor.test")};
+    ledger.take(look, {});
+  }
+  ASSERT_EQ(ledger.destinations().size(), 3U);
+  EXPECT_EQ(ledger.destinations().at("model.vendor.test").allowed, 1U);
+  EXPECT_EQ(ledger.destinations().at("model.vendor.test").questions, 41U);
+  EXPECT_EQ(ledger.destinations().at("inner.vendor.test").rebound, 1U);
+  EXPECT_EQ(ledger.destinations().at("*.vendor.test").attempts(), 0U);
+  EXPECT_EQ(ledger.destinations().at("*.vendor.test").questions, 40U);
+}
+
 TEST(EgressLedger, ItDoesNotGrowForEver) {
   EgressLedger ledger;
   Look look;
