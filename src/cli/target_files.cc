@@ -65,16 +65,6 @@ Status add_binds(const TargetOptions& options, target::FileOptions& files) {
   return {};
 }
 
-Status add_secrets(const TargetOptions& options, target::FileOptions& files) {
-  for (const std::string& text : options.secrets) {
-    PARE_TRY(auto secret, pair_of(text, "--secret", "NAME=FILE"));
-    PARE_TRY(std::string value, base::read_file(secret.second));
-    if (base::ends_with(value, "\n")) value.pop_back();
-    files.secrets[secret.first] = value;
-  }
-  return {};
-}
-
 // What the oci engine leaves out: it is told, for a file asks for things that a line would not.
 void fit_to_rootfs(WrittenTarget& written, const std::string& where) {
   target::Target& t = written.target;
@@ -178,7 +168,18 @@ Status apply_pare_file(CLI::App& app, TargetOptions& options) {
   return {};
 }
 
-Result<WrittenTarget> target_of_files(const TargetOptions& options) {
+Result<Secrets> read_secrets(const TargetOptions& options) {
+  Secrets secrets;
+  for (const std::string& text : options.secrets) {
+    PARE_TRY(auto secret, pair_of(text, "--secret", "NAME=FILE"));
+    PARE_TRY(std::string value, base::read_file(secret.second));
+    if (base::ends_with(value, "\n")) value.pop_back();
+    secrets[secret.first] = std::move(value);
+  }
+  return secrets;
+}
+
+Result<WrittenTarget> target_of_files(const TargetOptions& options, const Secrets& secrets) {
   std::vector<target::SourceFile> sources = options.sources;
   if (sources.empty()) {
     for (const std::string& path : options.words) {
@@ -193,8 +194,8 @@ Result<WrittenTarget> target_of_files(const TargetOptions& options) {
   files.environment = target::caller_environment();
   files.profiles = options.profiles;
   files.container = options.container;
+  files.secrets = secrets;
   PARE_CHECK_OK(add_binds(options, files));
-  PARE_CHECK_OK(add_secrets(options, files));
   PARE_TRY(std::vector<target::Workload> all, target::read_target_files(sources, files));
   PARE_TRY(target::Workload chosen, target::choose_workload(std::move(all), options.container));
   WrittenTarget written;
@@ -202,6 +203,7 @@ Result<WrittenTarget> target_of_files(const TargetOptions& options) {
   written.platform = chosen.platform;
   written.assumptions = std::move(chosen.assumptions);
   written.contents = std::move(chosen.contents);
+  written.file_secrets = std::move(chosen.file_secrets);
   written.non_root_where = chosen.non_root_where;
   target::Target& t = written.target;
   if (!options.image.empty()) t.image = options.image;

@@ -18,7 +18,10 @@ bool names_files(const std::vector<std::string>& words);
 // (lists: the file's come first), and replaces the words. No such file among the words: nothing.
 Status apply_pare_file(CLI::App& app, TargetOptions& options);
 
-Result<WrittenTarget> target_of_files(const TargetOptions& options);
+// --secret NAME=FILE. Read once: a pipe has nothing at a second read.
+Result<Secrets> read_secrets(const TargetOptions& options);
+
+Result<WrittenTarget> target_of_files(const TargetOptions& options, const Secrets& secrets);
 
 // Unpacks the image where it is one in a file, and writes what volumes hold into `directory`.
 Status settle_target(WrittenTarget& written, const std::string& directory);

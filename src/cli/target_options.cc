@@ -67,20 +67,8 @@ Status read_env_file(const std::string& path, std::vector<target::EnvVar>& env) 
   return {};
 }
 
-Status read_secret(const std::string& text, std::vector<target::EnvVar>& env) {
-  size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    return fail(ErrorKind::kUsage, "--secret '" + text.substr(0, equals) + "' is not NAME=FILE");
-  }
-  PARE_TRY(std::string value, base::read_file(text.substr(equals + 1)));
-  if (base::ends_with(value, "\n")) value.pop_back();
-  std::string name = text.substr(0, equals);
-  // SECRET/KEY names what a file refers to, and no variable.
-  if (name.find('/') == std::string::npos) target::set_env(env, {name, value, true});
-  return {};
-}
-
-Status add_environment(const TargetOptions& options, target::Target& target) {
+Status add_environment(const TargetOptions& options, const Secrets& secrets,
+                       target::Target& target) {
   for (const std::string& file : options.env_files) {
     PARE_CHECK_OK(read_env_file(file, target.env));
   }
@@ -88,7 +76,10 @@ Status add_environment(const TargetOptions& options, target::Target& target) {
     PARE_TRY(target::EnvVar one, parse_env(text, "--env"));
     target::set_env(target.env, std::move(one));
   }
-  for (const std::string& text : options.secrets) PARE_CHECK_OK(read_secret(text, target.env));
+  for (const auto& [name, value] : secrets) {
+    // SECRET/KEY names what a file refers to, and no variable.
+    if (name.find('/') == std::string::npos) target::set_env(target.env, {name, value, true});
+  }
   return {};
 }
 
@@ -106,8 +97,8 @@ Status add_asked(const TargetOptions& options, target::Target& target) {
   return {};
 }
 
-Status add_common(const TargetOptions& options, target::Target& target) {
-  PARE_CHECK_OK(add_environment(options, target));
+Status add_common(const TargetOptions& options, const Secrets& secrets, target::Target& target) {
+  PARE_CHECK_OK(add_environment(options, secrets, target));
   PARE_CHECK_OK(add_asked(options, target));
   for (const std::string& text : options.volumes) {
     PARE_TRY(target::Volume volume, parse_volume(text));
@@ -203,10 +194,12 @@ Result<WrittenTarget> make_target(const TargetOptions& options) {
   if (!options.image.empty() && !options.rootfs.empty()) {
     return fail(ErrorKind::kUsage, "--image and --rootfs exclude each other");
   }
+  PARE_TRY(Secrets secrets, read_secrets(options));
   WrittenTarget written;
   target::Target& target = written.target;
   if (names_files(options.words)) {
-    PARE_TRY(written, target_of_files(options));
+    PARE_TRY(written, target_of_files(options, secrets));
+    for (const std::string& name : written.file_secrets) secrets.erase(name);
     bool open = options.network == "open" || !options.netns.empty();
     if (target.kind == target::Kind::kRootfs && target.network.empty()) {
       target.network = open ? "bridge" : "none";
@@ -222,7 +215,7 @@ Result<WrittenTarget> make_target(const TargetOptions& options) {
     PARE_TRY(target, rootfs_target(options));
   }
   if (options.network == "none") target.network = "none";
-  PARE_CHECK_OK(add_common(options, target));
+  PARE_CHECK_OK(add_common(options, secrets, target));
   return written;
 }
 

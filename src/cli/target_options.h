@@ -3,6 +3,7 @@
 
 #include <CLI/App.hpp>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,12 +33,15 @@ struct TargetOptions {
   std::vector<check::Spec> file_checks;     // of pare.yaml
 };
 
+using Secrets = std::map<std::string, std::string>;  // of --secret: value by name
+
 // A target with what its files say besides.
 struct WrittenTarget {
   target::Target target;
   std::string platform;                  // what --for means for such a file; empty: the default
   std::vector<std::string> assumptions;  // what is not modelled of them
   std::vector<target::VolumeContent> contents;
+  std::vector<std::string> file_secrets;  // as in target::Workload
   std::string non_root_where;
 };
 

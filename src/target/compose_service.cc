@@ -307,6 +307,11 @@ Workload read_service(const Project& project, const Tree::Entry& service,
   } else {
     ServiceReader(project, service, reader, out).read();
   }
+  for (const char* key : {"secrets", "configs"}) {
+    const Tree* declared = project.root.get(key);
+    if (declared == nullptr) continue;
+    for (const Tree::Entry& entry : declared->map) out.file_secrets.push_back(entry.key);
+  }
   out.refused = reader.refused();
   out.assumptions = reader.notes();
   return out;

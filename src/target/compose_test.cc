@@ -210,6 +210,18 @@ TEST(Compose, SecretsConfigsAndEnvFiles) {
   EXPECT_EQ(w.target.volumes[w.contents[1].volume].path, "/etc/c");
 }
 
+TEST(Compose, WhatSecretsDeclareIsNoVariable) {
+  Given given;
+  given.options.secrets = {{"key", "given"}, {"TOKEN", "t"}};
+  Workload w = given.one(service("    secrets: [key]\n    environment: [TOKEN]\n") +
+                         "secrets: {key: {external: true}}\nconfigs: {conf: {content: c=1}}\n");
+  ASSERT_FALSE(w.refused) << w.refused->message;
+  EXPECT_EQ(w.contents.at(0).files.at(0).content, "given");
+  EXPECT_THAT(w.file_secrets, ElementsAre("key", "conf"));
+  EXPECT_EQ(value_of(w.target, "key"), "(unset)");
+  EXPECT_EQ(value_of(w.target, "TOKEN"), "t");
+}
+
 TEST(Compose, GpusAndLimits) {
   Given given;
   Workload w = given.one(service(

@@ -54,6 +54,8 @@ struct Workload {
   std::optional<Error> refused;          // why there is no target; `target` is then worth nothing
   std::vector<std::string> assumptions;  // "deploy.yaml:12: ..." what is not modelled, and how
   std::vector<VolumeContent> contents;
+  // compose: the names under secrets: and configs:, whose values are files and no variables.
+  std::vector<std::string> file_secrets;
   // The container must not run as root (runAsNonRoot): where that is written. Only the resolved
   // user shows whether it does.
   std::string non_root_where;

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A server from a Kubernetes file, a compose file, pare.yaml or an image file: the verdicts are those
 that the same server gets by flags."""
+import hashlib
 import json
 import shutil
 import subprocess
@@ -127,6 +128,34 @@ data: {{app.conf: "x=1"}}
         words = ["--rootfs", root, "--network", "none", "--check", harness.INFER]
         proof, _ = self.proved(project, *words)
         self.assertEqual(said(proof), self.by_flags("docker"))
+
+    def test_compose_secrets_from_pipes(self):
+        root = self.root(SERVER)
+        project = self.file(
+            "compose.yaml",
+            f"""services:
+  llm:
+    image: registry.test/llm:1
+    command: [/{SERVER}]
+    secrets: [key]
+secrets: {{key: {{external: true}}}}
+""",
+        )
+        words = ["prove", project, "--rootfs", root, "--network", "none", "--check", harness.INFER]
+        words += ["--repeat", "1", "-o", self.dir / "out"]
+        pipes = '"$@" --secret key=<(printf filed) --secret TOKEN=<(printf hidden)'
+        run = subprocess.run(
+            ["bash", "-c", pipes, "bash", harness.PARE, *words],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        proof = json.loads((self.dir / "out" / "proof.json").read_text())
+        self.assertEqual(run.returncode, 0, run)
+        env = {e["name"]: e["secretSha256"] for e in proof["target"]["env"]}
+        self.assertEqual(env, {"TOKEN": hashlib.sha256(b"hidden").hexdigest()})
+        self.assertIn("/run/secrets/key", [v["path"] for v in proof["target"]["volumes"]])
 
     def test_pare_file(self):
         root = self.root(SERVER)
