@@ -37,8 +37,11 @@ Result<int> observe_attached(const ObserveOptions& options) {
     return fail(ErrorKind::kUsage,
                 "--container and --pid name what runs already: give no target to run besides");
   }
-  PARE_TRY(evidence::Evidence evidence,
-           observe_running(options.running, options.target.checks, options.target.ready_within));
+  trial::Attached attached;
+  PARE_TRY(attached.checks, make_checks(options.target, target::Target{}));
+  PARE_TRY(attached.patience.limit, ready_limit(options.target));
+  attached.patience.answering = attached.patience.limit;
+  PARE_TRY(evidence::Evidence evidence, observe_running(options.running, std::move(attached)));
   PARE_CHECK_OK(put(options, evidence));
   return evidence.loss.any() ? 1 : 0;
 }

@@ -8,10 +8,8 @@
 
 #include "base/text.h"
 #include "base/time.h"
-#include "check/check.h"
 #include "sys/cgroup.h"
 #include "sys/running.h"
-#include "trial/attached.h"
 
 namespace pare::cli {
 
@@ -26,12 +24,12 @@ void on_interrupt(int) {
   interrupted = 1;
 }
 
-Result<milliseconds> duration(const std::string& option, const std::string& text,
-                              milliseconds otherwise) {
-  if (text.empty()) return otherwise;
+// --during
+Result<milliseconds> time_to_run(const std::string& text) {
+  if (text.empty()) return milliseconds::max();
   auto parsed = base::parse_duration(text);
   if (parsed) return *parsed;
-  return fail(ErrorKind::kUsage, option + " '" + text + "' is not a duration such as 30s or 10m");
+  return fail(ErrorKind::kUsage, "--during '" + text + "' is not a duration such as 30s or 10m");
 }
 
 // A cgroup that holds pare too would be recorded with pare in it.
@@ -43,8 +41,7 @@ Status apart_from_pare(const std::string& cgroup) {
                                      "that runs in a container, or --container ID");
 }
 
-Result<trial::Attached> find(const RunningOptions& options) {
-  trial::Attached attached;
+Status find(const RunningOptions& options, trial::Attached& attached) {
   if (!options.container.empty() && options.pid != 0) {
     return fail(ErrorKind::kUsage, "--container and --pid exclude each other");
   }
@@ -60,19 +57,15 @@ Result<trial::Attached> find(const RunningOptions& options) {
     return fail(ErrorKind::kUsage, "nothing runs in " + attached.cgroup + ": it has ended");
   }
   attached.pid = options.pid != 0 ? options.pid : pids.front();
-  return attached;
+  return {};
 }
 
 }  // namespace
 
 Result<evidence::Evidence> observe_running(const RunningOptions& options,
-                                           const std::vector<std::string>& checks,
-                                           const std::string& ready_within) {
-  PARE_TRY(milliseconds during, duration("--during", options.during, milliseconds::max()));
-  PARE_TRY(milliseconds limit, duration("--ready-within", ready_within, milliseconds(600'000)));
-  PARE_TRY(trial::Attached attached, find(options));
-  PARE_TRY(attached.checks, check::parse_specs(checks));
-  attached.patience = {limit, limit};
+                                           trial::Attached attached) {
+  PARE_TRY(milliseconds during, time_to_run(options.during));
+  PARE_CHECK_OK(find(options, attached));
   struct sigaction action = {};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);

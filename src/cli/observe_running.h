@@ -2,10 +2,10 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "base/result.h"
 #include "evidence/evidence.h"
+#include "trial/attached.h"
 
 namespace pare::cli {
 
@@ -16,10 +16,8 @@ struct RunningOptions {
   bool given() const { return !container.empty() || pid != 0; }
 };
 
-// Until the time is over, an interrupt (SIGINT, SIGTERM) or its end. kUsage when it does not run,
-// or is not apart from pare itself.
-Result<evidence::Evidence> observe_running(const RunningOptions& options,
-                                           const std::vector<std::string>& checks,
-                                           const std::string& ready_within);
+// Until the time is over, an interrupt (SIGINT, SIGTERM) or its end. `attached` has checks and
+// patience. kUsage when it does not run, or is not apart from pare itself.
+Result<evidence::Evidence> observe_running(const RunningOptions& options, trial::Attached attached);
 
 }  // namespace pare::cli

@@ -52,9 +52,12 @@ class Observe(harness.Ground):
     def test_what_runs_already(self):
         ident, pid = self.start_container(self.root("admin_port"), ["/admin_port"])
         time.sleep(0.5)
+        listed = self.dir / "checks.yaml"
+        listed.write_text(f"checks: [{{check: '{harness.INFER}'}}]\n")
+        checks = {"--container": ["--check", harness.INFER], "--pid": ["--checks", listed]}
         for which in (["--container", ident[:12]], ["--pid", pid]):
             with self.subTest(which=which):
-                run = self.pare("observe", *which, "--during", "1s", "--check", harness.INFER)
+                run = self.pare("observe", *which, "--during", "1s", *checks[which[0]])
                 self.assertEqual(run.code, 0, run)
                 evidence = run.json()
                 self.assertEqual(evidence["coverage"], "attached")
@@ -93,6 +96,7 @@ class Observe(harness.Ground):
             (["--container", "beefbeef", "--pid", 1], "exclude"),
             (["--container", "beefbeef", "--", "docker", "run", "x"], "besides"),
             (["--container", "beefbeef", "--during", "long"], "--during"),
+            (["--container", "beefbeef", "--ready-within", "long"], "--ready-within"),
         ):
             run = self.pare("observe", *options)
             self.assertEqual(run.code, 2, run)
