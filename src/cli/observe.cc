@@ -64,10 +64,7 @@ Result<int> observe(const ObserveOptions& options) {
   if (!support.ok) {
     return fail(ErrorKind::kHost, "this host cannot record: " + support.missing);
   }
-  tell_assumptions(written);
-  PARE_CHECK_OK(settle_target(written, workshop.session.directory()));
-  PARE_TRY(target::Target target, workshop.engine->resolve(written.target));
-  PARE_CHECK_OK(check_resolved(written, target));
+  PARE_TRY(target::Target target, resolve_written(written, workshop));
   PARE_TRY(trial::Volumes volumes,
            trial::Volumes::prepare(*workshop.engine, target, workshop.session.directory(),
                                    workshop.session.directory() + "/warm"));

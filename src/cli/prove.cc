@@ -239,16 +239,13 @@ Result<int> prove_all(const ProveOptions& options) {
   PARE_CHECK_OK(search_options(options).map([](auto) {}));
   PARE_TRY(Workshop workshop, open_workshop(options.target, written.target));
   PARE_CHECK_OK(check_recorder(options));
-  tell_assumptions(written);
-  PARE_CHECK_OK(settle_target(written, workshop.session.directory()));
-  PARE_TRY(target::Target target, workshop.engine->resolve(written.target));
-  PARE_CHECK_OK(check_resolved(written, target));
+  PARE_TRY(target::Target target, resolve_written(written, workshop));
+  const std::string digest = content_digest(written);
   int code = 0;
   for (const privilege::Platform& platform : platforms) {
     std::string out = platforms.size() == 1 ? options.out : options.out + "/" + platform.name;
-    PARE_TRY(
-        verdict::Proof proof,
-        OneProof(options, workshop, target, checks, platform, out, content_digest(written)).run());
+    PARE_TRY(verdict::Proof proof,
+             OneProof(options, workshop, target, checks, platform, out, digest).run());
     if (options.plan) continue;
     show(options, proof, out);
     if (!proof.minimal) code = 1;

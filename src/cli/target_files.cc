@@ -224,23 +224,21 @@ Result<WrittenTarget> target_of_files(const TargetOptions& options, const Secret
   return written;
 }
 
-Status settle_target(WrittenTarget& written, const std::string& directory) {
+Result<target::Target> resolve_written(WrittenTarget& written, const Workshop& workshop) {
+  for (const std::string& line : written.assumptions) fmt::print(stderr, "note: {}\n", line);
+  const std::string directory = workshop.session.directory();
   if (engine::is_image_file(written.target.image) && written.target.rootfs.empty()) {
     PARE_TRY(written.target,
              engine::unpack_image(written.target, sys::state_root() + "/images", directory));
   }
-  return write_contents(written, directory);
-}
-
-Status check_resolved(const WrittenTarget& written, const target::Target& resolved) {
-  if (written.non_root_where.empty() || resolved.resolved_user.uid != 0) return {};
-  return fail(ErrorKind::kUsage, written.non_root_where +
-                                     ": runAsNonRoot is true, but the image's user is root: the "
-                                     "kubelet would not start it; set runAsUser");
-}
-
-void tell_assumptions(const WrittenTarget& written) {
-  for (const std::string& line : written.assumptions) fmt::print(stderr, "note: {}\n", line);
+  PARE_CHECK_OK(write_contents(written, directory));
+  PARE_TRY(target::Target resolved, workshop.engine->resolve(written.target));
+  if (!written.non_root_where.empty() && resolved.resolved_user.uid == 0) {
+    return fail(ErrorKind::kUsage, written.non_root_where +
+                                       ": runAsNonRoot is true, but the image's user is root: the "
+                                       "kubelet would not start it; set runAsUser");
+  }
+  return resolved;
 }
 
 }  // namespace pare::cli

@@ -23,13 +23,9 @@ Result<Secrets> read_secrets(const TargetOptions& options);
 
 Result<WrittenTarget> target_of_files(const TargetOptions& options, const Secrets& secrets);
 
-// Unpacks the image where it is one in a file, and writes what volumes hold into `directory`.
-Status settle_target(WrittenTarget& written, const std::string& directory);
-
-// After an engine has resolved it: what only the resolved user shows.
-Status check_resolved(const WrittenTarget& written, const target::Target& resolved);
-
-// On stderr, one line each.
-void tell_assumptions(const WrittenTarget& written);
+// The target as the workshop's engine resolves it: its image unpacked where it is one in a file,
+// what volumes hold written to the session's directory, its assumptions told on stderr, and what
+// only the resolved user shows checked.
+Result<target::Target> resolve_written(WrittenTarget& written, const Workshop& workshop);
 
 }  // namespace pare::cli

@@ -80,10 +80,7 @@ class Experiment {
     workshop_.emplace(std::move(workshop));
     const record::Support support = record::probe();
     if (!support.ok) return fail(ErrorKind::kHost, "this host cannot record: " + support.missing);
-    tell_assumptions(from);
-    PARE_CHECK_OK(settle_target(from, workshop_->session.directory()));
-    PARE_TRY(target_, workshop_->engine->resolve(target));
-    PARE_CHECK_OK(check_resolved(from, target_));
+    PARE_TRY(target_, resolve_written(from, *workshop_));
     const target::Server* server = target::recognise_server(target_.image, target_.command);
     variables_ = confine::variables_to_try(server, options_.target.env);
     if (server != nullptr) server_ = server->title;
