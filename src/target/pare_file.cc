@@ -186,6 +186,8 @@ const std::vector<PareKey>& pare_keys() {
       {"for", V::kTexts},
       {"budget"},
       {"repeat", V::kNumber},
+      {"jobs", V::kNumber},
+      {"one-by-one", V::kFlag},
       {"plan", V::kFlag},
       {"no-record", V::kFlag},
       {"out", V::kText, 'p'},

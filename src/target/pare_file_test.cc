@@ -39,6 +39,11 @@ TEST(PareFile, ALineOrFilesSayWhatRuns) {
               ElementsAre("d/a.yaml", "/b.yml"));
 }
 
+TEST(PareFile, HowTrialsRun) {
+  EXPECT_THAT(read("pare: v1\nrun: x\njobs: 2\none-by-one: true\n")->options,
+              ElementsAre(Pair("jobs", "2"), Pair("one-by-one", "true")));
+}
+
 TEST(PareFile, ChecksKeepTheirTypesAndLines) {
   auto file = read(
       "pare: v1\nrun: docker run i\nchecks:\n- http://:80/x\n- check: http://:80/y\n"
