@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cstdlib>
 
 #include "base/text.h"
 #include "target/compose_service.h"
@@ -127,30 +126,23 @@ void ServiceReader::read_files(Keys& keys, const char* key) {
     Keys one(reader_, item.is_map() ? &item : nullptr, key);
     std::string source = item.is_map() ? one.text("source").value_or("") : item.text_or();
     std::string target = one.text("target").value_or(source);
-    std::string mode = one.text("mode").value_or("0444");
+    unsigned mode = one.mode("mode").value_or(0444);
     VolumeContent content;
-    content.uid = id_of(one, "uid");
-    content.gid = id_of(one, "gid");
+    content.uid = one.id("uid").value_or(0);
+    content.gid = one.id("gid").value_or(0);
     one.finish();
     if (target.empty() || target[0] != '/') target = (secret ? "/run/secrets/" : "/") + target;
     content.single = true;
     content.secret = secret;
-    unsigned long bits = std::strtoul(mode.c_str(), nullptr, 8);
     std::string text;
     if (!file_text(item, key, source, &text)) continue;
-    content.files = {
-        {target.substr(target.rfind('/') + 1), text, static_cast<unsigned>(bits & 0777)}};
+    content.files = {{target.substr(target.rfind('/') + 1), text, mode}};
     content.volume = line_.target.volumes.size();
     auto path = reader_.take(item, parse_container_path(target), key);
     if (!path) continue;
     line_.target.volumes.push_back({"", *path, false, true});
     out_.contents.push_back(std::move(content));
   }
-}
-
-uint32_t ServiceReader::id_of(Keys& keys, std::string_view key) {
-  auto id = base::parse_u64(keys.text(key).value_or("0"));
-  return id && *id <= UINT32_MAX ? static_cast<uint32_t>(*id) : 0;
 }
 
 // What a top-level secret or config holds.

@@ -61,7 +61,6 @@ class ServiceReader {
 
   // secrets and configs
   void read_files(Keys& keys, const char* key);
-  uint32_t id_of(Keys& keys, std::string_view key);
   bool file_text(const Tree& item, const char* key, const std::string& source, std::string* text);
 
   // the rest

@@ -210,6 +210,19 @@ TEST(Compose, SecretsConfigsAndEnvFiles) {
   EXPECT_EQ(w.target.volumes[w.contents[1].volume].path, "/etc/c");
 }
 
+TEST(Compose, ModesAsComposeReadsThem) {
+  const std::pair<const char*, unsigned> rows[] = {
+      {"0440", 0440}, {"0o440", 0440}, {"'0440'", 0440}, {"'440'", 0440}, {"288", 0440}};
+  for (const auto& [text, mode] : rows) {
+    Given given;
+    Workload w =
+        given.one(service(std::string("    configs: [{source: c, mode: ") + text + "}]\n") +
+                  "configs: {c: {content: x}}\n");
+    ASSERT_FALSE(w.refused) << w.refused->message;
+    EXPECT_EQ(w.contents.at(0).files.at(0).mode, mode) << text;
+  }
+}
+
 TEST(Compose, WhatSecretsDeclareIsNoVariable) {
   Given given;
   given.options.secrets = {{"key", "given"}, {"TOKEN", "t"}};
@@ -249,6 +262,13 @@ TEST(Compose, RefusalsNameFileAndLine) {
       {service("    network_mode: service:db\n"), "f.yaml:4: network_mode service:db"},
       {service("    ports: ['x:80']\n"), "f.yaml:4: 'x' is not a port"},
       {service("    cap_add: [FLY]\n"), "FLY"},
+      {service("    configs: [{source: c, mode: rw}]\n"),
+       "f.yaml:4: configs.mode is not a mode such as 0444"},
+      {service("    configs: [{source: c, mode: -1}]\n"), "configs.mode is not a mode"},
+      {service("    secrets: [{source: s, uid: app}]\n"),
+       "f.yaml:4: secrets.uid is not a whole number"},
+      {service("    secrets: [{source: s, gid: '4294967295'}]\n"),
+       "secrets.gid: an id is a number"},
       {service("    volumes_from: [x]\n"), "volumes_from is not supported"},
       {service("    privileged: maybe\n"), "f.yaml:4: 'maybe'"},
       {"services:\n  llm: {command: x}\n", "neither image nor build"},

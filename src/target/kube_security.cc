@@ -35,16 +35,10 @@ void read_user(Job& job, Merged& merged) {
   const Tree* user = merged.get("runAsUser");
   const Tree* group = merged.get("runAsGroup");
   const Tree* non_root = merged.get("runAsNonRoot");
-  std::optional<int64_t> uid, gid;
-  if (user != nullptr) uid = job.reader.integer(*user, "runAsUser");
-  if (group != nullptr) gid = job.reader.integer(*group, "runAsGroup");
-  for (auto [id, tree] : {std::pair(uid, user), std::pair(gid, group)}) {
-    if (id && (*id < 0 || *id > INT32_MAX)) {
-      job.reader.refuse(*tree, "an id is a number from 0 to 2147483647");
-      return;
-    }
-  }
-  if (gid && !uid) {
+  std::optional<uint32_t> uid, gid;
+  if (user != nullptr) uid = job.reader.id(*user, "runAsUser");
+  if (group != nullptr) gid = job.reader.id(*group, "runAsGroup");
+  if (gid && user == nullptr) {
     // CRI api.proto, LinuxContainerSecurityContext.run_as_group: the runtime must refuse that.
     return job.reader.refuse(*group, "runAsGroup without runAsUser: container runtimes refuse it");
   }
@@ -58,9 +52,9 @@ void read_user(Job& job, Merged& merged) {
 }
 
 void read_groups(Job& job, Keys& pod, std::optional<uint32_t>* fs_group) {
-  if (auto group = pod.integer("fsGroup"); group && *group >= 0 && *group <= INT32_MAX) {
-    *fs_group = static_cast<uint32_t>(*group);
-    job.out.target.group_add.push_back(**fs_group);
+  if (auto group = pod.id("fsGroup")) {
+    *fs_group = *group;
+    job.out.target.group_add.push_back(*group);
     job.reader.note(pod.where("fsGroup"),
                     fmt::format("fsGroup {} is a supplementary group in trials; the owners of "
                                 "bound directories stay as they are",
@@ -69,10 +63,8 @@ void read_groups(Job& job, Keys& pod, std::optional<uint32_t>* fs_group) {
   const Tree* groups = pod.get("supplementalGroups");
   if (groups == nullptr) return;
   for (const Tree& item : groups->seq) {
-    auto id = job.reader.integer(item, "supplementalGroups");
-    if (id && *id >= 0 && *id <= INT32_MAX) {
-      job.out.target.group_add.push_back(static_cast<uint32_t>(*id));
-    }
+    auto id = job.reader.id(item, "supplementalGroups");
+    if (id) job.out.target.group_add.push_back(*id);
   }
 }
 

@@ -190,28 +190,12 @@ class VolumeReader {
     unsigned mode;
   };
 
-  unsigned mode_of(Keys& keys, std::string_view key, unsigned fallback) {
-    const Tree* tree = keys.get(key);
-    if (tree == nullptr) return fallback;
-    // YAML 1.1's 0444 is octal; JSON has the decimal number.
-    std::string text = tree->text_or();
-    bool octal = text.size() > 1 && text[0] == '0';
-    char* end = nullptr;
-    std::string digits = octal && text[1] == 'o' ? text.substr(2) : text;
-    unsigned long mode = std::strtoul(digits.c_str(), &end, octal ? 8 : 10);
-    if (*end != '\0' || digits.empty() || mode > 0777) {
-      job_.reader.refuse(*tree, std::string(key) + " is not a mode such as 0444");
-      return fallback;
-    }
-    return static_cast<unsigned>(mode);
-  }
-
   std::vector<Item> items_of(Keys& keys, unsigned mode) {
     std::vector<Item> items;
     for (const Tree* tree : keys.maps("items")) {
       Keys item(job_.reader, tree, "items");
       Item one{item.text("key").value_or(""), item.text("path").value_or(""), mode};
-      one.mode = mode_of(item, "mode", mode);
+      one.mode = item.mode("mode").value_or(mode);
       item.finish();
       if (!stays_below(one.path) || one.path.empty()) {
         job_.reader.refuse(*tree, "items.path leaves the volume");
@@ -245,7 +229,7 @@ class VolumeReader {
     Keys keys(job_.reader, &tree, secret ? "secret" : "configMap");
     std::string name = keys.text(name_key).value_or("");
     bool optional = keys.boolean("optional").value_or(false);
-    unsigned mode = mode_of(keys, "defaultMode", default_mode);
+    unsigned mode = keys.mode("defaultMode").value_or(default_mode);
     std::vector<Item> items = items_of(keys, mode);
     keys.finish();
     const auto& known = secret ? job_.cluster.secrets : job_.cluster.config_maps;
@@ -316,7 +300,7 @@ class VolumeReader {
 
   void projected(const Mounted& m, const Tree& tree) {
     Keys keys(job_.reader, &tree, "projected");
-    unsigned mode = mode_of(keys, "defaultMode", 0644);
+    unsigned mode = keys.mode("defaultMode").value_or(0644);
     VolumeContent content;
     for (const Tree* source : keys.maps("sources")) {
       Keys one(job_.reader, source, "sources");

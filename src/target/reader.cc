@@ -1,6 +1,8 @@
 #include "target/reader.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 
 #include "base/text.h"
 
@@ -56,6 +58,28 @@ std::optional<int64_t> Reader::integer(const Tree& tree, const std::string& what
   return negative ? -static_cast<int64_t>(*value) : static_cast<int64_t>(*value);
 }
 
+std::optional<uint32_t> Reader::id(const Tree& tree, const std::string& what) {
+  // k8s.io/apimachinery validation.IsValidUserID; (uid_t)-1 is no user (chown(2)).
+  const int64_t most = strict_ ? int64_t{INT32_MAX} : int64_t{UINT32_MAX} - 1;
+  auto number = integer(tree, what);
+  if (!number) return std::nullopt;
+  if (*number >= 0 && *number <= most) return static_cast<uint32_t>(*number);
+  refuse(tree, what + ": an id is a number from 0 to " + std::to_string(most));
+  return std::nullopt;
+}
+
+std::optional<unsigned> Reader::mode(const Tree& tree, const std::string& what) {
+  std::string_view digits = tree.is_scalar() ? std::string_view(tree.text) : "";
+  bool octal = tree.type == yaml::ScalarType::kString || base::starts_with(digits, "0");
+  if (base::starts_with(digits, "0o")) digits.remove_prefix(2);
+  unsigned mode = 0;
+  const char* end = digits.data() + digits.size();
+  auto [stop, error] = std::from_chars(digits.data(), end, mode, octal ? 8 : 10);
+  if (error == std::errc() && stop == end && mode <= 0777) return mode;
+  refuse(tree, what + " is not a mode such as 0444");
+  return std::nullopt;
+}
+
 std::vector<std::string> Reader::texts(const Tree& tree, const std::string& what) {
   std::vector<std::string> out;
   if (!tree.is_seq()) {
@@ -93,6 +117,16 @@ std::optional<bool> Keys::boolean(std::string_view key) {
 std::optional<int64_t> Keys::integer(std::string_view key) {
   const Tree* value = get(key);
   return value == nullptr ? std::nullopt : reader_.integer(*value, named(key));
+}
+
+std::optional<uint32_t> Keys::id(std::string_view key) {
+  const Tree* value = get(key);
+  return value == nullptr ? std::nullopt : reader_.id(*value, named(key));
+}
+
+std::optional<unsigned> Keys::mode(std::string_view key) {
+  const Tree* value = get(key);
+  return value == nullptr ? std::nullopt : reader_.mode(*value, named(key));
 }
 
 std::vector<std::string> Keys::texts(std::string_view key) {

@@ -20,7 +20,6 @@ class Reader {
       : files_(files), options_(options), strict_(strict) {}
 
   const FileOptions& options() const { return options_; }
-  bool strict() const { return strict_; }
   std::string where(const Tree& tree) const { return where(tree.file, tree.line); }
   std::string where(uint32_t file, uint32_t line) const;
 
@@ -45,6 +44,11 @@ class Reader {
   std::optional<std::string> text(const Tree& tree, const std::string& what);
   std::optional<bool> boolean(const Tree& tree, const std::string& what);
   std::optional<int64_t> integer(const Tree& tree, const std::string& what);
+  // A user's or group's number; as far as the kubelet takes it where the reader is strict.
+  std::optional<uint32_t> id(const Tree& tree, const std::string& what);
+  // A file's mode, at most 0777: octal with a leading 0 (YAML 1.1) or 0o, and where it is quoted;
+  // else the decimal number that JSON has.
+  std::optional<unsigned> mode(const Tree& tree, const std::string& what);
   // A list of texts.
   std::vector<std::string> texts(const Tree& tree, const std::string& what);
 
@@ -75,6 +79,8 @@ class Keys {
   std::optional<std::string> text(std::string_view key);
   std::optional<bool> boolean(std::string_view key);
   std::optional<int64_t> integer(std::string_view key);
+  std::optional<uint32_t> id(std::string_view key);
+  std::optional<unsigned> mode(std::string_view key);
   std::vector<std::string> texts(std::string_view key);
   // A list of mappings.
   std::vector<const Tree*> maps(std::string_view key);
