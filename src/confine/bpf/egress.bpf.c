@@ -59,9 +59,10 @@ static __always_inline int decide(struct bpf_sock_addr* ctx, struct wanted* w, b
   set_process(state);
   w->exe = state->exe;
   bool stream = ctx->type == SOCK_STREAM;
-  bool resolver = bpf_map_lookup_elem(&resolvers, w->address) != 0;
   // What a datagram carries is known where it leaves; a question has a name.
-  if (w->protocol == IPPROTO_UDP && (resolver || w->port == PORT_DNS)) return PASS;
+  if (w->protocol == IPPROTO_UDP &&
+      (w->port == PORT_DNS || bpf_map_lookup_elem(&resolvers, w->address)))
+    return PASS;
   if (is_own(w->address)) return PASS;
   if (!stream && is_peer(w->address, w->port, ctx->sk->src_port)) return PASS;
   if (is_allowed(w)) {
@@ -236,8 +237,8 @@ int on_egress(struct __sk_buff* skb) {
        (state->role == ROLE_ACTIVE && state->peeked && still_allowed(state))))
     return PASS;
   if (read_packet(skb, 0, &p)) return drop();
-  bool resolver = bpf_map_lookup_elem(&resolvers, p.to) != 0;
-  if (p.protocol == IPPROTO_UDP && !p.fragment && (resolver || p.destination == PORT_DNS) &&
+  if (p.protocol == IPPROTO_UDP && !p.fragment &&
+      (p.destination == PORT_DNS || bpf_map_lookup_elem(&resolvers, p.to)) &&
       !(state && is_peer(p.to, p.destination, p.source)))
     return ask(skb, &p, state) ? approve(&p) : drop();
   // Nobody but a resolver answers in its name.
@@ -328,12 +329,13 @@ int guard_in(struct __sk_buff* skb) {
   bool known = bpf_map_lookup_elem(&entered, &flow) != 0;
   bool begins = p.protocol != IPPROTO_TCP ||
                 (p.tcp_flags & (TCP_SYN_FLAG | TCP_ACK_FLAG)) == TCP_SYN_FLAG;
-  // An answer to what the container began, such as a SYN-ACK, opens nothing.
-  struct flow ours = flow;
-  __u64* when = bpf_map_lookup_elem(&approved, &ours);
-  bool answer = when && now - *when < 180 * SECOND;
-  if (known || (!answer && (begins || joined)))
-    bpf_map_update_elem(&entered, &flow, &now, BPF_ANY);
+  if (!known) {
+    if (!begins && !joined) return TC_OK;
+    // An answer to what the container began, such as a SYN-ACK, opens nothing.
+    __u64* when = bpf_map_lookup_elem(&approved, &flow);
+    if (when && now - *when < 180 * SECOND) return TC_OK;
+  }
+  bpf_map_update_elem(&entered, &flow, &now, BPF_ANY);
   return TC_OK;
 }
 

@@ -8,6 +8,7 @@ struct wanted {
   __u8 address[16] ALIGNED;
   __u16 port;
   __u8 protocol;
+  bool private_;
   const char* exe;  // PARE_EGRESS_EXE bytes; NULL: unknown, which no rule for a program matches
   __u64 now;
   __u32 rule;  // found
@@ -44,7 +45,7 @@ static long try_rule(__u32 i, struct wanted* w) {
   if (rule->port && rule->port != w->port) return 0;
   if (rule->protocol && rule->protocol != w->protocol) return 0;
   if (rule->until_ns && w->now >= rule->until_ns) return 0;
-  if (is_private(w->address) && !rule->private_) return 0;
+  if (w->private_ && !rule->private_) return 0;
   if (rule->exe[0] && (!w->exe || !same_exe(rule->exe, w->exe))) return 0;
   if (rule->kind == PARE_EGRESS_PREFIX ? !in_prefix(w->address, rule)
                                        : !was_answered(rule->name, w->address, w->now))
@@ -58,6 +59,7 @@ static long try_rule(__u32 i, struct wanted* w) {
 static __always_inline bool is_allowed(struct wanted* w) {
   w->now = bpf_ktime_get_ns();
   w->found = 0;
+  w->private_ = is_private(w->address);
   bpf_loop(rule_count, try_rule, w, 0);
   return w->found;
 }
