@@ -298,21 +298,9 @@ class Watch {
   Result<bool> heed(const WatchView::Wish& wish) {
     if (wish.kind == WatchView::Wish::kNothing) return true;
     if (wish.kind == WatchView::Wish::kQuit) return false;
-    if (wish.kind == WatchView::Wish::kAllow) {
-      auto exception = confine::parse_exception(wish.exception);
-      Status allowed = exception ? allow(*exception) : Status(tl::unexpected(exception.error()));
-      view_->say(allowed ? "allowed " + wish.exception : allowed.error().message);
-    }
-    if (wish.kind == WatchView::Wish::kRefuse) {
-      std::optional<uint32_t> row;
-      for (const auto& [each, active] : window_->exceptions()) {
-        confine::Exception bare = active.exception;
-        bare.lasts.reset();
-        if (to_string(bare) == wish.exception) row = each;
-      }
-      if (row) PARE_CHECK_OK(window_->revoke(*row));
-      view_->say(row ? "refused again: " + wish.exception : "no such exception");
-    }
+    auto exception = confine::parse_exception(wish.exception);
+    Status allowed = exception ? allow(*exception) : Status(tl::unexpected(exception.error()));
+    view_->say(allowed ? "allowed " + wish.exception : allowed.error().message);
     fill_report();
     return true;
   }

@@ -34,8 +34,8 @@ class WatchView {
   virtual void closed(const confine::WindowReport& report) = 0;
   // What the user wants since the last call; only a terminal's user can.
   struct Wish {
-    enum Kind { kNothing, kQuit, kAllow, kRefuse } kind = kNothing;
-    std::string exception;  // kAllow: a rule; kRefuse: that of a row in the report
+    enum Kind { kNothing, kQuit, kAllow } kind = kNothing;
+    std::string exception;  // kAllow: a rule
   };
   virtual Wish wish() { return {}; }
 };

@@ -1,7 +1,6 @@
 #include "confine/egress_ledger.h"
 
 #include <fmt/format.h>
-#include <netinet/in.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

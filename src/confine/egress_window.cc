@@ -4,7 +4,6 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,11 +96,9 @@ class KernelWindow final : public Window {
   Status set_resolvers(const std::vector<Address>& resolvers,
                        const std::vector<std::string>& search) override;
   Status set_own(const std::vector<Address>& own) override;
-  Status set_refusal(privilege::Refusal refusal) override;
   Status guard(int ifindex) override;
   Look look() override;
   WindowTotals totals() const override;
-  uint64_t scope() const override { return skeleton_->bss->scope_id; }
   Status close() override;
 
  private:
@@ -375,11 +372,6 @@ Status KernelWindow::set_own(const std::vector<Address>& own) {
   return replace_addresses(skeleton_->maps.own, own);
 }
 
-Status KernelWindow::set_refusal(privilege::Refusal refusal) {
-  skeleton_->bss->refusal = kernel_refusal(refusal);
-  return {};
-}
-
 Status KernelWindow::guard(int ifindex) {
   if (std::find(guards_.begin(), guards_.end(), ifindex) != guards_.end()) return {};
   // From here on the sockets say what they were let through with, before anything is dropped.
@@ -412,8 +404,7 @@ int KernelWindow::take_opening(void* self, void* data, size_t size) {
   if (size < sizeof(pare_egress_opening)) return 0;
   const auto* opening = static_cast<const pare_egress_opening*>(data);
   static_cast<KernelWindow*>(self)->openings_.push_back(
-      {address_of(opening->address), opening->port, opening->pid,
-       static_cast<pare_egress_opening_kind>(opening->kind),
+      {address_of(opening->address), static_cast<pare_egress_opening_kind>(opening->kind),
        std::string(reinterpret_cast<const char*>(opening->bytes),
                    std::min<size_t>(opening->size, sizeof(opening->bytes)))});
   return 0;
@@ -427,7 +418,6 @@ Look KernelWindow::look() {
       skeleton_->maps.tries, [&](const auto& key, const auto& tries) {
         Attempt attempt;
         fill(attempt, tries);
-        attempt.pid = key.pid;
         attempt.address = address_of(key.address);
         attempt.port = key.port;
         attempt.protocol = key.protocol;
@@ -439,7 +429,6 @@ Look KernelWindow::look() {
       skeleton_->maps.questions, [&](const auto& key, const auto& tries) {
         Question question;
         fill(question, tries);
-        question.pid = key.pid;
         question.name = name_text(key.name);
         question.type = record::dns_type_name(key.type);
         question.resolver = address_of(key.resolver);

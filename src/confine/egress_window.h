@@ -32,7 +32,6 @@ struct Tried {
   uint64_t count = 0, bytes = 0;
   uint64_t last_ns = 0;            // CLOCK_MONOTONIC
   std::vector<uint64_t> times_ns;  // of the first ones, at most PARE_EGRESS_TIMES, ascending
-  uint32_t pid = 0;                // 0: unknown
   std::string exe, comm;           // file name of the executable; the name that it gives itself
 };
 
@@ -52,8 +51,6 @@ struct Question : Tried {
 
 struct Opening {
   Address address = {};
-  uint16_t port = 0;
-  uint32_t pid = 0;
   pare_egress_opening_kind kind = PARE_EGRESS_FIRST_BYTES;
   std::string bytes;
 };
@@ -104,7 +101,6 @@ class Window {
                                const std::vector<std::string>& search) = 0;
   // The container's own addresses: no egress.
   virtual Status set_own(const std::vector<Address>& own) = 0;
-  virtual Status set_refusal(privilege::Refusal refusal) = 0;
 
   // On the host's end of the container's veth (an interface of the caller's network namespace),
   // drops what no socket was let through with: AF_PACKET.
@@ -112,8 +108,6 @@ class Window {
 
   virtual Look look() = 0;
   virtual WindowTotals totals() const = 0;
-  // The cgroup id that it holds for now; 0: none was made yet.
-  virtual uint64_t scope() const = 0;
 
   // Ends it, pinned or not.
   virtual Status close() = 0;

@@ -105,13 +105,11 @@ enum pare_egress_opening_kind {
 
 struct pare_egress_opening {
   __u8 address[16];  // of the other side
-  __u16 port;
-  __u16 size;
-  __u32 pid;
-  __u64 kind;
+  __u32 kind;
+  __u32 size;
   __u8 bytes[PARE_EGRESS_BYTES];
 };
-PARE_EGRESS_ASSERT(sizeof(struct pare_egress_opening) == 32 + PARE_EGRESS_BYTES,
+PARE_EGRESS_ASSERT(sizeof(struct pare_egress_opening) == 24 + PARE_EGRESS_BYTES,
                    "pare_egress_opening");
 
 enum pare_egress_loss {

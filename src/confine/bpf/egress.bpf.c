@@ -163,7 +163,7 @@ static __always_inline int decide_tcp(struct __sk_buff* skb, struct packet* p, s
   if (state && state->role == ROLE_PASSIVE) return PASS;
   if (state && state->role == ROLE_ACTIVE && still_allowed(state)) {
     if (!state->peeked)
-      state->peeked = show(skb, p, state->pid, PARE_EGRESS_FIRST_BYTES);
+      state->peeked = show(skb, p, PARE_EGRESS_FIRST_BYTES);
     return PASS;
   }
   bool syn = (p->tcp_flags & (TCP_SYN_FLAG | TCP_ACK_FLAG)) == TCP_SYN_FLAG;

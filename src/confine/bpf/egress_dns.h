@@ -177,7 +177,7 @@ __attribute__((noinline)) static int take_answer(struct __sk_buff* skb, struct p
   if (!asked) return 0;
   __u32 name = *asked;
   if (!name) {  // of no rule: it opens nothing
-    show(skb, p, 0, PARE_EGRESS_ANSWER);
+    show(skb, p, PARE_EGRESS_ANSWER);
     return 1;
   }
   struct question q;

@@ -4,19 +4,14 @@
 
 #include "confine/bpf/egress_maps.h"
 
-#define EPERM 1
 #define ENETUNREACH 101
 #define ECONNREFUSED 111
-#define AF_INET 2
-#define AF_INET6 10
 #define SOCK_STREAM 1
-#define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_ICMPV6 58
 #define PORT_DNS 53
 #define LOOPBACK_DEVICE 1  // the first device of every network namespace
-#define TCP_FIN_FLAG 1
 #define TCP_SYN_FLAG 2
 #define TCP_ACK_FLAG 16
 

@@ -128,7 +128,7 @@ static __always_inline void set_process(struct socket_state* state) {
 }
 
 // Gives what the packet carries to user space; 1: there was something.
-__attribute__((noinline)) static int show(struct __sk_buff* skb, const struct packet* p, __u32 pid,
+__attribute__((noinline)) static int show(struct __sk_buff* skb, const struct packet* p,
                                           __u32 kind) {
   __u32 size = skb->len - p->payload;
   if (skb->len <= p->payload) return 0;
@@ -137,10 +137,7 @@ __attribute__((noinline)) static int show(struct __sk_buff* skb, const struct pa
     lose(PARE_EGRESS_LOSS_OPENINGS);
     return 1;
   }
-  bool in = kind == PARE_EGRESS_ANSWER;
-  __builtin_memcpy(opening->address, in ? p->from : p->to, 16);
-  opening->port = in ? p->source : p->destination;
-  opening->pid = pid;
+  __builtin_memcpy(opening->address, kind == PARE_EGRESS_ANSWER ? p->from : p->to, 16);
   opening->kind = kind;
   if (size >= PARE_EGRESS_BYTES) size = PARE_EGRESS_BYTES - 1;
   size &= PARE_EGRESS_BYTES - 1;
