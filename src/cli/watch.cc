@@ -67,9 +67,7 @@ class Watch {
     }
     PARE_CHECK_OK(loop());
     PARE_CHECK_OK(finish());
-    uint64_t lost = report_.others;
-    for (uint64_t loss : report_.totals.losses) lost += loss;
-    return report_.sealed && lost == 0 ? 0 : 1;
+    return report_.sealed && report_.lost() == 0 ? 0 : 1;
   }
 
  private:

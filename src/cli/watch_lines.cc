@@ -1,6 +1,7 @@
 // The egress window without a terminal: a line for what is new, or JSON lines.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -50,10 +51,7 @@ class Lines : public WatchView {
   void closed(const WindowReport& report) override {
     fmt::print("after {:.0f} s: {} allowed, {} denied attempts; {} packets did not leave\n",
                report.seconds, report.totals.attempts[PARE_EGRESS_ALLOWED],
-               report.totals.attempts[PARE_EGRESS_DENIED] +
-                   report.totals.attempts[PARE_EGRESS_REBOUND] +
-                   report.totals.attempts[PARE_EGRESS_PACKET],
-               report.totals.dropped_packets);
+               report.totals.denied_attempts(), report.totals.dropped_packets);
     for (const confine::Learnt& learnt : report.learnt)
       fmt::print("exception {}: {}, {} attempts{}{}\n", to_string(learnt.exception),
                  to_string(learnt.need), learnt.attempts, learnt.because.empty() ? "" : ", ",
@@ -75,8 +73,7 @@ class Lines : public WatchView {
                destination.processes.empty()
                    ? "?"
                    : base::join({destination.processes.begin(), destination.processes.end()}, ", "),
-               std::max(destination.attempts(), destination.questions), remark.empty() ? "" : ": ",
-               remark);
+               destination.tries(), remark.empty() ? "" : ": ", remark);
   }
 
  private:

@@ -106,8 +106,7 @@ class Screen final : public WatchView {
     auto lines = line_view();
     for (const Destination& destination : report.destinations)
       fmt::print("{} {}: {} tries, {}\n", destination.name, destination.service(),
-                 std::max(destination.attempts(), destination.questions),
-                 destination.refused() ? "denied" : "allowed");
+                 destination.tries(), destination.refused() ? "denied" : "allowed");
     lines->closed(report);
   }
 
@@ -123,20 +122,16 @@ class Screen final : public WatchView {
 
  private:
   static uint64_t denied(const WindowReport& report) {
-    return report.totals.attempts[PARE_EGRESS_DENIED] +
-           report.totals.attempts[PARE_EGRESS_REBOUND] +
-           report.totals.attempts[PARE_EGRESS_PACKET] + report.totals.questions[PARE_EGRESS_DENIED];
+    return report.totals.denied_attempts() + report.totals.questions[PARE_EGRESS_DENIED];
   }
 
   template <typename F>
   void put(const Destination& destination, F&& line) const {
-    const uint64_t refused = destination.denied + destination.rebound + destination.packets +
-                             destination.questions_denied;
+    const uint64_t refused = destination.denied_attempts() + destination.questions_denied;
     std::string by = base::join({destination.processes.begin(), destination.processes.end()}, ",");
     const std::string remark = destination.remark();
     line(fmt::format("{:36} {:22} {:>7} {:>7}  {}{}{}", cut(destination.name, 36),
-                     cut(destination.service(), 22),
-                     std::max(destination.attempts(), destination.questions), refused, by,
+                     cut(destination.service(), 22), destination.tries(), refused, by,
                      remark.empty() ? "" : ": ", remark),
          refused == 0              ? kGreen
          : destination.allowed > 0 ? ""

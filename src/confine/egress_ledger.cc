@@ -234,7 +234,7 @@ nlohmann::json to_json(const Destination& destination, uint64_t origin_ns) {
                          {"processes", destination.processes},
                          {"attempts", destination.attempts()},
                          {"allowed", destination.allowed},
-                         {"denied", destination.denied + destination.rebound + destination.packets},
+                         {"denied", destination.denied_attempts()},
                          {"rebound", destination.rebound},
                          {"packets", destination.packets},
                          {"questions", destination.questions},

@@ -2,6 +2,7 @@
 // whatever the container does.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
@@ -33,8 +34,11 @@ struct Destination {
   uint64_t first_ns = 0, last_ns = 0;  // CLOCK_MONOTONIC
   std::vector<uint64_t> times_ns;      // the latest, at most kMaxTimes, ascending
 
-  uint64_t attempts() const { return allowed + denied + rebound + packets; }
-  bool refused() const { return denied + rebound + packets + questions_denied > 0; }
+  uint64_t denied_attempts() const { return denied + rebound + packets; }
+  uint64_t attempts() const { return allowed + denied_attempts(); }
+  // A question that led to an attempt is no try of its own.
+  uint64_t tries() const { return std::max(attempts(), questions); }
+  bool refused() const { return denied_attempts() + questions_denied > 0; }
   std::optional<Beacon> beacon() const { return find_beacon(times_ns, ports.size()); }
   // "tcp 443", "udp 40012-59871 (37 ports)", "dns".
   std::string service() const;

@@ -4,7 +4,9 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "base/text.h"
 
@@ -110,6 +112,10 @@ std::string_view to_string(Need need) {
 size_t WindowReport::in_force() const {
   return static_cast<size_t>(std::count_if(learnt.begin(), learnt.end(),
                                            [](const Learnt& each) { return each.in_force; }));
+}
+
+uint64_t WindowReport::lost() const {
+  return std::accumulate(std::begin(totals.losses), std::end(totals.losses), others);
 }
 
 nlohmann::json to_json(const WindowReport& report) {
@@ -224,7 +230,7 @@ std::string metrics_text(const WindowReport& report) {
   };
   for (const Destination& each : report.destinations) {
     attempts(each, "allowed", each.allowed);
-    attempts(each, "denied", each.denied + each.rebound + each.packets);
+    attempts(each, "denied", each.denied_attempts());
     attempts(each, "question", each.questions_denied);
   }
   text +=
@@ -237,8 +243,6 @@ std::string metrics_text(const WindowReport& report) {
           "{}\n",
           subject, escaped(each.name), to_string(beacon->rhythm),
           static_cast<double>(beacon->period_ms) / 1000);
-  uint64_t lost = report.others;
-  for (uint64_t loss : report.totals.losses) lost += loss;
   text += fmt::format(
       "# HELP pare_egress_lost_total Attempts that were counted but not told apart.\n"
       "# TYPE pare_egress_lost_total counter\n"
@@ -255,8 +259,8 @@ std::string metrics_text(const WindowReport& report) {
       "# HELP pare_egress_exceptions Exceptions that are in force.\n"
       "# TYPE pare_egress_exceptions gauge\n"
       "pare_egress_exceptions{{container=\"{0}\"}} {4}\n",
-      subject, lost, report.totals.dropped_packets, report.sealed ? 1 : 0, report.in_force(),
-      report.open ? 1 : 0);
+      subject, report.lost(), report.totals.dropped_packets, report.sealed ? 1 : 0,
+      report.in_force(), report.open ? 1 : 0);
   return text;
 }
 

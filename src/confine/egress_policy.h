@@ -43,6 +43,7 @@ struct WindowReport {
   std::vector<Destination> destinations;
   std::vector<Address> resolvers;
   size_t in_force() const;  // exceptions
+  uint64_t lost() const;    // counted, not told apart
 };
 
 // "pare.egress/v1".

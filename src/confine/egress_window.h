@@ -67,6 +67,11 @@ struct WindowTotals {
   uint64_t questions[PARE_EGRESS_VERDICTS] = {};  // allowed and denied
   uint64_t dropped_packets = 0;
   uint64_t losses[PARE_EGRESS_LOSSES] = {};
+
+  uint64_t denied_attempts() const {
+    return attempts[PARE_EGRESS_DENIED] + attempts[PARE_EGRESS_REBOUND] +
+           attempts[PARE_EGRESS_PACKET];
+  }
 };
 
 uint64_t monotonic_ns();  // CLOCK_MONOTONIC
