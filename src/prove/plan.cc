@@ -7,8 +7,6 @@ namespace pare::prove {
 
 namespace {
 
-constexpr int kBaselines = 2;
-
 // To find one needed privilege among n by bisection, to show by two trials that it is needed, and
 // to try a fix.
 int starts_for_one(size_t n) {
@@ -30,7 +28,8 @@ Result<Plan> plan(const Question& question, TrialRunner& runner, const Observer&
   };
   PARE_TRY(verdict::Proof proof, prove(baseline, runner, watching));
   double seconds = 0;
-  for (const verdict::TrialEntry& trial : proof.trials) seconds += trial.seconds / kBaselines;
+  for (const verdict::TrialEntry& trial : proof.trials) seconds += trial.seconds;
+  seconds /= static_cast<double>(std::max<size_t>(1, proof.trials.size()));
   size_t asked = 0;
   int used = 0;
   for (const verdict::Verdict& verdict : proof.verdicts) {

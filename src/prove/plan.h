@@ -16,8 +16,9 @@ struct Plan {
   uint64_t memory_bytes = 0;  // of one container at its peak; 0 where it was not recorded
 };
 
-// Runs the two baseline trials and nothing else. Their ids and requests are those of prove(), so
-// that a proof which resumes in the same journal does not repeat them.
+// Runs the baseline (two trials, up to four where events were lost) and nothing else. Their ids and
+// requests are those of prove(), so that a proof which resumes in the same journal does not repeat
+// them.
 Result<Plan> plan(const Question& question, TrialRunner& runner, const Observer& observer = {});
 
 }  // namespace pare::prove
