@@ -127,13 +127,11 @@ Step<void> Ledger::run_all(std::vector<Request> requests) {
 
 Step<const Record*> Ledger::take(const Request& request, Outcome outcome) {
   if (observer_.after) observer_.after(request, outcome);
-  seconds_ += outcome.seconds;
   if (!outcome.replayed) {
     spent_trials_++;
     spent_seconds_ += outcome.seconds;
   }
   outcomes_.push_back(std::move(outcome));
-  requests_.push_back(request);
   Trial trial = judge(request.id);
   const Outcome& kept = outcomes_.back();
   verdict::TrialEntry entry;

@@ -89,11 +89,9 @@ class Ledger {
   }
   bool tolerates() const { return tolerate_; }
   int trials() const { return static_cast<int>(entries_.size()); }
-  double seconds() const { return seconds_; }  // spent in trials
 
   const Outcome& outcome(int id) const { return outcomes_.at(static_cast<size_t>(id) - 1); }
   const evidence::Evidence* evidence(int id) const;
-  const Request& request(int id) const { return requests_.at(static_cast<size_t>(id) - 1); }
   // With "flaky" as the outcome where the same policy did both.
   std::vector<verdict::TrialEntry> entries() const;
 
@@ -110,7 +108,6 @@ class Ledger {
   TrialRunner& runner_;
   const Observer& observer_;
   std::deque<Record> records_;
-  std::vector<Request> requests_;
   std::vector<Outcome> outcomes_;
   std::vector<verdict::TrialEntry> entries_;
   std::set<std::string> implied_;  // that the baseline passes
@@ -119,7 +116,6 @@ class Ledger {
   std::set<std::string> unjudged_;
   bool tolerate_ = false;
   int most_trials_ = 0;
-  double seconds_ = 0;
   int spent_trials_ = 0;  // of the budget: those that were really run
   double spent_seconds_ = 0;
 };
