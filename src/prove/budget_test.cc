@@ -74,17 +74,17 @@ class Resumed : public TrialRunner {
   size_t finished_;
 };
 
-TEST(Resume, AsksTheSameAgainAndTheBudgetStartsAnew) {
+void expect_resumes(const Server& server, size_t budget) {
   Case whole;
-  FakeRunner first(whole.question, many_needs);
+  FakeRunner first(whole.question, server);
   ASSERT_TRUE(prove(whole.question, first));
   Question limited = whole.question;
-  limited.options.max_trials = 4;
+  limited.options.max_trials = static_cast<int>(budget);
   for (size_t finished = 0; finished < first.requests().size(); ++finished) {
-    FakeRunner again(limited, many_needs);
+    FakeRunner again(limited, server);
     Resumed resumed(again, finished);
     ASSERT_TRUE(prove(limited, resumed));
-    ASSERT_EQ(again.requests().size(), std::min(first.requests().size(), finished + 4));
+    ASSERT_EQ(again.requests().size(), std::min(first.requests().size(), finished + budget));
     for (size_t i = 0; i < again.requests().size(); ++i) {
       EXPECT_EQ(again.requests()[i].id, first.requests()[i].id);
       EXPECT_EQ(again.requests()[i].policy, first.requests()[i].policy);
@@ -92,6 +92,20 @@ TEST(Resume, AsksTheSameAgainAndTheBudgetStartsAnew) {
       EXPECT_EQ(again.requests()[i].restart, first.requests()[i].restart);
     }
   }
+}
+
+TEST(Resume, AsksTheSameAgainAndTheBudgetStartsAnew) {
+  expect_resumes(many_needs, 4);
+}
+
+// Also past the two ways to refuse egress, which are asked for together.
+TEST(Resume, OneTrialAtATimeGetsToTheEnd) {
+  expect_resumes(
+      [](World& world) {
+        world.connect("telemetry.test");
+        return serves(world);
+      },
+      1);
 }
 
 TEST(Plan, RunsTheBaselineAlone) {
@@ -106,6 +120,17 @@ TEST(Plan, RunsTheBaselineAlone) {
   Resumed resumed(again, 2);
   ASSERT_TRUE(plan(c.question, resumed));
   EXPECT_EQ(again.starts(), 2);
+}
+
+TEST(Plan, CountsEachRunOfTheBaselineOnce) {
+  Case c;
+  FakeRunner runner(c.question, many_needs);
+  runner.set_loss({3, {}}, 1000);
+  auto estimate = plan(c.question, runner);
+  ASSERT_TRUE(estimate);
+  EXPECT_EQ(runner.starts(), 4);
+  // Each trial takes one second.
+  EXPECT_DOUBLE_EQ(estimate->seconds_expected, estimate->starts_expected);
 }
 
 TEST(Ablation, NeedsNothing) {
@@ -168,6 +193,20 @@ TEST(Flaky, TargetIsComparedWithItself) {
   EXPECT_EQ(c.kind("capability/NET_RAW"), "unneeded");
   EXPECT_THAT(c.proof.findings, testing::Contains(testing::Field(&verdict::Finding::id, "flaky")));
   EXPECT_THAT(c.proof.assumptions, testing::Contains(HasSubstr("the target is flaky")));
+}
+
+// What the warm run lost is recorded in a third run; that one fails.
+TEST(Flaky, TargetThatFailsWhenItIsRecordedAgain) {
+  Case c;
+  int runs = 0;
+  FakeRunner runner(c.question, [&](World& world) -> std::string {
+    return ++runs % 5 == 3 ? "HTTP 502" : serves(world);
+  });
+  runner.set_loss({3, {}}, 1000);
+  auto proof = prove(c.question, runner);
+  ASSERT_TRUE(proof) << proof.error().message;
+  EXPECT_THAT(proof->not_minimal_because, testing::Not(HasSubstr("budget")));
+  EXPECT_THAT(proof->findings, testing::Contains(testing::Field(&verdict::Finding::id, "flaky")));
 }
 
 TEST(Flaky, PolicyThatFailsOftenerIsUnproven) {
