@@ -68,6 +68,22 @@ void compare_grants(const Proof& older, const Proof& newer, std::vector<Change>&
   }
 }
 
+// Whether whatever `newer` lets through of what `older` narrows, `older` let through.
+bool within(const privilege::SeccompProfile& newer, const privilege::SeccompProfile& older) {
+  auto narrower = [&](const privilege::SeccompArgument& before) {
+    const auto& calls = newer.syscalls;
+    if (std::find(calls.begin(), calls.end(), before.syscall) == calls.end()) return true;
+    return std::any_of(newer.arguments.begin(), newer.arguments.end(), [&](const auto& after) {
+      bool same = after.syscall == before.syscall && after.index == before.index &&
+                  after.mask == before.mask;
+      std::set<uint64_t> values(before.values.begin(), before.values.end());
+      return same && std::all_of(after.values.begin(), after.values.end(),
+                                 [&](uint64_t value) { return values.count(value) > 0; });
+    });
+  };
+  return std::all_of(older.arguments.begin(), older.arguments.end(), narrower);
+}
+
 // "socket 0&0xffffffff in 1 2": what a call is narrowed to.
 std::set<std::string> narrowings(const privilege::SeccompProfile& profile) {
   std::set<std::string> out;
@@ -105,8 +121,8 @@ void compare_calls(const Policy& older, const Policy& newer, std::vector<Change>
   };
   std::set<std::string> old_set = narrowings(*older.seccomp), new_set = narrowings(*newer.seccomp);
   if (old_set != new_set) {
-    bool fewer = std::includes(new_set.begin(), new_set.end(), old_set.begin(), old_set.end());
-    out.push_back({fewer ? Direction::kTighter : Direction::kLooser, "system call arguments",
+    bool tighter = within(*newer.seccomp, *older.seccomp);
+    out.push_back({tighter ? Direction::kTighter : Direction::kLooser, "system call arguments",
                    narrow(old_set), narrow(new_set), ""});
   }
   if (!gained.empty()) {

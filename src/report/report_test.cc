@@ -263,6 +263,28 @@ TEST(Diff, NarrowerArgumentsAreTighter) {
   EXPECT_TRUE(compare(newer, older).looser());
 }
 
+TEST(Diff, FewerValuesOfAnArgumentAreTighter) {
+  Proof older = sample(), newer = sample();
+  older.policy.seccomp = privilege::SeccompProfile{"x86_64", "EPERM", {}, {"clone", "socket"}, {}};
+  older.policy.seccomp->arguments = {{"clone", 0, 0x7e020080, {0}},
+                                     {"socket", 0, 0xffffffff, {1, 2}}};
+  newer.policy.seccomp = older.policy.seccomp;
+  newer.policy.seccomp->arguments[1].values = {2};
+  EXPECT_EQ(diff_text(compare(older, newer), false),
+            "- system call arguments: clone 0&0x7e020080 in 0; socket 0&0xffffffff in 1 2 -> "
+            "clone 0&0x7e020080 in 0; socket 0&0xffffffff in 2\n");
+  EXPECT_TRUE(compare(newer, older).looser());
+  // The whole call is gone, and its entry with it.
+  newer.policy.seccomp->syscalls = {"socket"};
+  newer.policy.seccomp->arguments.erase(newer.policy.seccomp->arguments.begin());
+  EXPECT_FALSE(compare(older, newer).looser());
+  EXPECT_TRUE(compare(newer, older).looser());
+  // Other bits of the same argument say nothing of the older ones.
+  newer = older;
+  newer.policy.seccomp->arguments[1].mask = 1;
+  EXPECT_TRUE(compare(older, newer).looser());
+}
+
 TEST(Diff, AProofThatIsWorthLessIsDrift) {
   Proof worse = sample();
   worse.minimal = false;
