@@ -1,6 +1,8 @@
 // Reading JSON that others may have written: a wrong type is an Error, never an exception outside.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -33,6 +35,16 @@ auto read_json(const std::string& what, F&& read) -> Result<decltype(read())> {
     return fail(ErrorKind::kUnread, what + ": " + json_problem(e));
   }
 }
+
+// The first number that a field of this name cannot hold; nullopt: any number will do, fractions
+// too.
+using NumberBounds = std::map<std::string, std::optional<uint64_t>>;
+constexpr uint64_t kPortBound = uint64_t{1} << 16;
+constexpr uint64_t kIdBound = uint64_t{1} << 32;  // of a uid or gid
+
+// kUnread where a number does not fit its field: nlohmann's conversions would wrap it. All are
+// whole and not negative, but where `bounds` says otherwise; those in a list are their list's.
+Status check_numbers(const Json& json, const NumberBounds& bounds, const std::string& what);
 
 // The member's text; empty where there is none, or it is no text, or `json` is no object.
 std::string text_member(const Json& json, const char* key);

@@ -192,29 +192,6 @@ void make_text(Json& json) {
   for (auto& item : json) make_text(item);
 }
 
-// The first number that does not fit its field; empty: none. All are whole and not negative, but
-// the log's rate. nlohmann's conversions would wrap what does not fit.
-std::string bad_number(const Json& json, const std::string& key, uint64_t replicas, int depth) {
-  constexpr int kDepth = 8;  // more than any fact has
-  if (depth > kDepth) return "'" + key + "' is nested too deeply";
-  if (json.is_structured()) {
-    for (const auto& [name, item] : json.items()) {
-      std::string wrong = bad_number(item, json.is_object() ? name : key, replicas, depth + 1);
-      if (!wrong.empty()) return wrong;
-    }
-    return "";
-  }
-  if (!json.is_number() || key == "bytesPerSecond") return "";
-  uint64_t limit = UINT64_MAX;
-  if (key == "port") limit = UINT16_MAX;
-  if (key == "uid" || key == "owner" || key == "ownerGid") limit = UINT32_MAX;
-  if (key == "status") limit = 999;
-  const bool whole = json.is_number_unsigned() || (json.is_number_integer() && json >= 0);
-  const bool place = key != "replicas" || (whole && json.get<uint64_t>() < replicas);
-  if (whole && place && json.get<uint64_t>() <= limit) return "";
-  return "'" + key + "' cannot be " + base::write_json(json);
-}
-
 template <typename T, typename F>
 Json list(const std::vector<T>& items, F&& one) {
   Json out = Json::array();
@@ -328,9 +305,15 @@ Result<Evidence> evidence_from_json(const Json& json, const std::string& what) {
     return fail(ErrorKind::kUnread,
                 what + ": expected schema " + kSchema + ", found '" + schema + "'");
   }
-  const uint64_t replicas = json.contains("replicas") ? json["replicas"].size() : 0;
-  if (std::string wrong = bad_number(json, "", replicas, 0); !wrong.empty())
-    return fail(ErrorKind::kUnread, what + ": " + wrong);
+  base::NumberBounds bounds = {
+      {"port", base::kPortBound},
+      {"uid", base::kIdBound},
+      {"owner", base::kIdBound},
+      {"ownerGid", base::kIdBound},
+      {"status", 1000},
+      {"bytesPerSecond", std::nullopt},
+      {"replicas", json.contains("replicas") ? json["replicas"].size() : 0}};
+  PARE_CHECK_OK(base::check_numbers(json, bounds, what));
   return base::read_json(what, [&] { return read_evidence(json); });
 }
 

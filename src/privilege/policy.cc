@@ -151,6 +151,12 @@ Json to_json(const Policy& policy) {
 }
 
 Result<Policy> policy_from_json(const Json& json) {
+  static const base::NumberBounds kBounds = {{"uid", base::kIdBound},
+                                             {"gid", base::kIdBound},
+                                             {"groups", base::kIdBound},
+                                             {"port", base::kPortBound},
+                                             {"index", 6}};  // of a call's arguments
+  PARE_CHECK_OK(base::check_numbers(json, kBounds, "policy"));
   return base::read_json("policy", [&] { return read_policy(json); });
 }
 

@@ -269,6 +269,9 @@ static Target read_target(const Json& json) {
 }
 
 Result<Target> target_from_json(const Json& json, const std::string& what) {
+  static const base::NumberBounds kBounds = {{"hostPort", base::kPortBound},
+                                             {"port", base::kPortBound}};
+  PARE_CHECK_OK(base::check_numbers(json, kBounds, what));
   return base::read_json(what, [&] { return read_target(json); });
 }
 

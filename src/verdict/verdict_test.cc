@@ -65,4 +65,34 @@ TEST(ProofJson, BadProofsAreNamedNotGuessed) {
   EXPECT_FALSE(proof_from_json(json, "p.json"));
 }
 
+TEST(ProofJson, NumbersThatDoNotFitAreNotWrapped) {
+  Proof p = sample();
+  p.target.ports = {{"", 8000, 8000, "tcp"}};
+  p.policy.egress = {{"hub.test", 443}};
+  p.policy.seccomp->arguments = {{"socket", 0, 0xffffffff, {1, 2}}};
+  const Json json = to_json(p);
+  ASSERT_TRUE(proof_from_json(json, "p.json"));
+  const std::pair<const char*, Json> wrong[] = {
+      {"/policy/ports/0/port", 70000},
+      {"/policy/egress/0/port", -1},
+      {"/policy/user/uid", 4294967296},
+      {"/policy/user/gid", 4294967296},
+      {"/policy/user/groups", {4294967296}},
+      {"/policy/seccomp/arguments/0/index", 4294967296},
+      {"/policy/pidsMax", 1.5},
+      {"/policy/memlockBytes", -1},
+      {"/askedUser/uid", 4294967296},
+      {"/target/ports/0/port", 70000},
+      {"/target/ports/0/hostPort", 70000},
+  };
+  for (const auto& [field, value] : wrong) {
+    Json one = json;
+    one[Json::json_pointer(field)] = value;
+    auto read = proof_from_json(one, "p.json");
+    ASSERT_FALSE(read) << field << " " << value;
+    EXPECT_EQ(read.error().kind, ErrorKind::kUnread);
+    EXPECT_NE(read.error().message.find("cannot be"), std::string::npos) << read.error().message;
+  }
+}
+
 }  // namespace pare::verdict
