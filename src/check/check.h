@@ -124,9 +124,9 @@ struct Identity {
 Result<Identity> identify(const Subject& subject, uint16_t port);
 
 // Which paths known of inference servers (metrics, management) this port answers without
-// credentials: each is asked for by a request that does nothing (target::PathProbe). `tls`: inside
-// TLS. A server that answers whatever it is asked is told by its answer to a path that nobody has.
-// By path; empty where no HTTP is spoken. kHost as identify().
+// credentials: each is asked for by a request that does nothing (target::ServerEndpoint). `tls`:
+// inside TLS. A server that answers whatever it is asked is told by its answer to a path that
+// nobody has. By path; empty where no HTTP is spoken. kHost as identify().
 Result<std::vector<evidence::EndpointFact>> endpoints(const Subject& subject, uint16_t port,
                                                       bool tls);
 

@@ -27,10 +27,6 @@ struct Question {
 std::set<Question> questions() {
   std::set<Question> all;
   for (const target::Server& server : target::servers()) {
-    for (const std::string& path : server.metrics_paths) all.insert({path, "GET", "metrics"});
-    for (const target::AdminPath& admin : server.admin_paths)
-      for (const target::PathProbe& probe : admin.probes)
-        all.insert({probe.path, probe.method, "admin"});
     for (const target::ServerEndpoint& row : server.endpoints)
       all.insert({row.path, row.method, row.role});
   }

@@ -39,12 +39,6 @@ Telemetry read_telemetry(const Json& row) {
           row.value("verified", false),     text_of(row, "source")};
 }
 
-// "GET /path"
-PathProbe read_probe(const Json& text) {
-  std::vector<std::string> words = base::split(text.get<std::string>(), ' ');
-  return words.size() == 2 ? PathProbe{words[0], words[1]} : PathProbe{};
-}
-
 ServerSwitch read_switch(const Json& row) {
   if (!row.is_object()) return {};
   return {row.value("arguments", std::vector<std::string>()),
@@ -77,10 +71,9 @@ Server read_server(const Json& json) {
   });
   server.admin_paths = rows<AdminPath>(json, "adminPaths", [](const Json& row) {
     return AdminPath{row.at("path").get<std::string>(), text_of(row, "what"),
-                     text_of(row, "closedBy"),          row.value("openByDefault", true),
-                     row.value("verified", false),      rows<PathProbe>(row, "probes", read_probe)};
+                     text_of(row, "closedBy"), row.value("openByDefault", true),
+                     row.value("verified", false)};
   });
-  server.metrics_paths = json.value("metricsPaths", std::vector<std::string>());
   server.writable = rows<ServerDirectory>(json, "writable", [](const Json& row) {
     return ServerDirectory{row.at("path").get<std::string>(), text_of(row, "what"),
                            text_of(row, "variable"), row.value("model", false),

@@ -30,19 +30,12 @@ struct PortSetting {
   std::string role;
 };
 
-// A request without credentials that shows whether a path is there and does nothing else: one that
-// reads, or OPTIONS where the path takes POST alone (405 says that it is there).
-struct PathProbe {
-  std::string method, path;
-};
-
 struct AdminPath {
   std::string path;
   std::string what;       // what a caller may do with it
   std::string closed_by;  // the server's own switch; empty: none known
   bool open_by_default = true;
   bool verified = false;
-  std::vector<PathProbe> probes;
 };
 
 struct ServerDirectory {
@@ -86,8 +79,9 @@ struct ServerSwitch {
   bool empty() const { return arguments.empty() && without.empty() && environment.empty(); }
 };
 
-// A path that no inference client needs. `method` is what may be asked without doing anything:
-// where only POST acts, GET or OPTIONS says that the path is there.
+// A path that no inference client needs, on any port. `method` is what may be asked without doing
+// anything, and but one for each path: one that reads, else GET or OPTIONS where POST acts (405
+// says that the path is there). Metrics are Prometheus' text.
 struct ServerEndpoint {
   std::string method = "GET";
   std::string path;
@@ -117,7 +111,6 @@ struct Server {
   std::vector<ServerPort> ports;
   std::vector<PortSetting> port_settings;
   std::vector<AdminPath> admin_paths;
-  std::vector<std::string> metrics_paths;  // that it serves Prometheus' text at, on any port
   std::vector<ServerDirectory> writable;
   std::map<std::string, std::string> environment;  // needed with a read-only root or a foreign uid
   std::vector<Telemetry> telemetry;

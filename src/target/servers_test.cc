@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 namespace pare::target {
@@ -20,17 +21,12 @@ TEST(Servers, EveryEmbeddedFileParsesAndNamesItsSource) {
       EXPECT_FALSE(port.source.empty()) << file.name << " port " << port.port;
       EXPECT_FALSE(port.what.empty()) << file.name << " port " << port.port;
     }
-    for (const AdminPath& row : server->admin_paths) {
-      for (const PathProbe& probe : row.probes) {
-        EXPECT_TRUE(probe.method == "GET" || probe.method == "OPTIONS" ||
-                    (probe.method == "POST" && probe.path == "/v2/repository/index"))
-            << file.name << ": " << probe.method << " " << probe.path << " might act";
-        EXPECT_EQ(probe.path.find_first_of("*{? "), std::string::npos) << probe.path;
-        EXPECT_EQ(probe.path.front(), '/');
-      }
-    }
     for (const ServerEndpoint& row : server->endpoints) {
-      EXPECT_TRUE(row.method == "GET" || row.method == "OPTIONS") << row.path << " might act";
+      EXPECT_TRUE(row.method == "GET" || row.method == "OPTIONS" ||
+                  (row.method == "POST" && row.path == "/v2/repository/index"))
+          << file.name << ": " << row.method << " " << row.path << " might act";
+      EXPECT_EQ(row.path.find_first_of("*{? "), std::string::npos) << row.path;
+      EXPECT_EQ(row.path.front(), '/');
       EXPECT_TRUE(row.role == "metrics" || row.role == "admin") << row.path;
       EXPECT_FALSE(row.source.empty()) << file.name << " " << row.path;
       EXPECT_FALSE(row.what.empty()) << file.name << " " << row.path;
@@ -40,6 +36,17 @@ TEST(Servers, EveryEmbeddedFileParsesAndNamesItsSource) {
     }
   }
   EXPECT_EQ(servers().size(), families.size());
+}
+
+// Else one path would get two verdicts.
+TEST(Servers, EachPathIsAskedForInOneWay) {
+  std::map<std::string, std::pair<std::string, std::string>> ways;
+  for (const Server& server : servers()) {
+    for (const ServerEndpoint& row : server.endpoints) {
+      std::pair way(row.method, row.role);
+      EXPECT_EQ(ways.try_emplace(row.path, way).first->second, way) << row.path;
+    }
+  }
 }
 
 TEST(Servers, RecognisesByImageThenByCommand) {
