@@ -60,15 +60,7 @@ Json process(const verdict::Proof& proof, const Plan& plan) {
   json["terminal"] = false;
   json["user"] = {{"uid", policy.user.uid}, {"gid", policy.user.gid}};
   if (!policy.user.groups.empty()) json["user"]["additionalGids"] = policy.user.groups;
-  json["args"] = proof.target.argv;
-  if (policy.arguments) {
-    // Behind what is not the command: the entry point of an image, nothing for a root file system.
-    const auto& entry =
-        proof.target.entrypoint.empty() ? proof.target.facts.entrypoint : proof.target.entrypoint;
-    std::vector<std::string> args = entry;
-    args.insert(args.end(), policy.arguments->begin(), policy.arguments->end());
-    json["args"] = args;
-  }
+  json["args"] = target::argv_of(proof.target, policy.arguments);
   json["env"] = environment(proof, plan);
   std::string workdir =
       proof.target.workdir.empty() ? proof.target.facts.workdir : proof.target.workdir;

@@ -30,15 +30,6 @@ bool is_privileged(const Request& r) {
          !r.policy.no_new_privileges && !r.policy.seccomp && !r.policy.seccomp_default;
 }
 
-std::vector<std::string> effective_argv(const Request& r) {
-  if (!r.policy.arguments) return r.target.argv;
-  const target::Target& t = r.target;
-  std::vector<std::string> argv = t.entrypoint.empty() ? t.facts.entrypoint : t.entrypoint;
-  if (argv == std::vector<std::string>{""}) argv.clear();
-  argv.insert(argv.end(), r.policy.arguments->begin(), r.policy.arguments->end());
-  return argv;
-}
-
 Json env_json(const Request& r) {
   std::vector<target::EnvVar> env = r.target.facts.env;
   for (const target::EnvVar& variable : r.target.env) target::set_env(env, variable);
@@ -302,7 +293,7 @@ Result<Json> docker_gpus(const std::string& gpus) {
 
 Result<Json> docker_container(const Request& r) {
   const target::Target& t = r.target;
-  std::vector<std::string> argv = effective_argv(r);
+  std::vector<std::string> argv = target::argv_of(r.target, r.policy.arguments);
   if (argv.empty()) {
     return fail(ErrorKind::kUsage, "image " + t.image + " names no command: write one behind it");
   }

@@ -102,20 +102,10 @@ Status resolve_identity(Target& target, const ImageView& image) {
 }
 
 Status resolve_argv(Target& target) {
-  const target::ImageFacts& facts = target.facts;
-  std::vector<std::string> argv = target.entrypoint.empty() ? facts.entrypoint : target.entrypoint;
-  // --entrypoint "" means none.
-  if (argv == std::vector<std::string>{""}) argv.clear();
-  // --entrypoint resets the image's CMD.
-  bool image_command = target.command.empty() && target.entrypoint.empty();
-  const std::vector<std::string>& command = image_command ? facts.command : target.command;
-  argv.insert(argv.end(), command.begin(), command.end());
-  if (argv.empty()) {
-    return fail(ErrorKind::kUsage,
-                "image " + target.image + " names no command: write one behind it");
-  }
-  target.argv = std::move(argv);
-  return {};
+  target.argv = target::argv_of(target);
+  if (!target.argv.empty()) return {};
+  return fail(ErrorKind::kUsage,
+              "image " + target.image + " names no command: write one behind it");
 }
 
 // Paths that a volume or tmpfs covers cannot be seen in the image.

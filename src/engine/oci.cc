@@ -172,11 +172,7 @@ Result<Target> OciEngine::resolve(const Target& target) {
     PARE_TRY(uint32_t gid, group_id(name, groups));
     resolved.resolved_user.groups.push_back(gid);
   }
-  resolved.argv = target.entrypoint.empty() ? target.facts.entrypoint : target.entrypoint;
-  if (resolved.argv == std::vector<std::string>{""}) resolved.argv.clear();  // none at all
-  bool own = !target.command.empty() || !target.entrypoint.empty();
-  const auto& arguments = own ? target.command : target.facts.command;
-  resolved.argv.insert(resolved.argv.end(), arguments.begin(), arguments.end());
+  resolved.argv = target::argv_of(target);
   if (resolved.argv.empty()) {
     return fail(ErrorKind::kUsage, "no command was given: name the program after --");
   }

@@ -87,7 +87,7 @@ Json process_json(const Target& target, const Policy& policy, const Platform& pl
   if (!policy.user.groups.empty()) user["additionalGids"] = policy.user.groups;
   return {{"terminal", false},
           {"user", user},
-          {"args", effective_argv(target, policy)},
+          {"args", target::argv_of(target, policy.arguments)},
           {"env", effective_env(target, policy)},
           {"cwd", effective_workdir(target)},
           {"capabilities", capabilities_json(policy, platform)},
@@ -251,14 +251,6 @@ Json linux_json(const Policy& policy, const Platform& platform, const CreateOpti
 bool shares_host(const Policy& policy, std::string_view name) {
   return std::find(policy.host_namespaces.begin(), policy.host_namespaces.end(), name) !=
          policy.host_namespaces.end();
-}
-
-std::vector<std::string> effective_argv(const Target& target, const Policy& policy) {
-  if (!policy.arguments) return target.argv;
-  std::vector<std::string> argv =
-      target.entrypoint.empty() ? target.facts.entrypoint : target.entrypoint;
-  argv.insert(argv.end(), policy.arguments->begin(), policy.arguments->end());
-  return argv;
 }
 
 std::vector<std::string> effective_env(const Target& target, const Policy& policy) {

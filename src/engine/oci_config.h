@@ -19,9 +19,6 @@ nlohmann::json oci_config(const target::Target& target, const privilege::Policy&
                           const privilege::Platform& platform, const CreateOptions& options,
                           const std::string& rootfs, const std::vector<ProvidedFile>& files);
 
-// What execve(2) gets under a policy: its arguments replace the target's command.
-std::vector<std::string> effective_argv(const target::Target& target,
-                                        const privilege::Policy& policy);
 // "NAME=value": the image's, the target's, PATH and HOSTNAME as Docker adds them, the policy's.
 std::vector<std::string> effective_env(const target::Target& target,
                                        const privilege::Policy& policy);

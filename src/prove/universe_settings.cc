@@ -57,8 +57,7 @@ bool asks_for_gpus(const target::Target& target) {
 
 // Without the program that the engine puts before it.
 std::vector<std::string> command_of(const target::Target& target) {
-  std::vector<std::string> entry =
-      target.entrypoint.empty() ? target.facts.entrypoint : target.entrypoint;
+  std::vector<std::string> entry = target::entry_point(target);
   const std::vector<std::string>& argv = target.argv;
   bool first = entry.size() <= argv.size() && std::equal(entry.begin(), entry.end(), argv.begin());
   auto begin = argv.begin() + static_cast<std::ptrdiff_t>(first ? entry.size() : 0);

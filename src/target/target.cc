@@ -70,6 +70,25 @@ std::optional<uint32_t> named_id(const std::string& text, const std::vector<Pass
 
 }  // namespace
 
+std::vector<std::string> entry_point(const Target& target) {
+  const auto& words = target.entrypoint.empty() ? target.facts.entrypoint : target.entrypoint;
+  return words == std::vector<std::string>{""} ? std::vector<std::string>{} : words;
+}
+
+std::vector<std::string> argv_of(const Target& target) {
+  // --entrypoint resets the image's CMD.
+  bool own = !target.command.empty() || !target.entrypoint.empty();
+  return argv_of(target, own ? target.command : target.facts.command);
+}
+
+std::vector<std::string> argv_of(const Target& target,
+                                 const std::optional<std::vector<std::string>>& arguments) {
+  if (!arguments) return target.argv;
+  std::vector<std::string> argv = entry_point(target);
+  argv.insert(argv.end(), arguments->begin(), arguments->end());
+  return argv;
+}
+
 privilege::Policy asked_policy(const Target& target, const privilege::Platform& platform) {
   privilege::Policy policy;
   policy.user = target.resolved_user;

@@ -120,6 +120,14 @@ struct Target {
   privilege::User resolved_user;
 };
 
+// What stands before the arguments: --entrypoint, else the image's. --entrypoint "" means none.
+std::vector<std::string> entry_point(const Target& target);
+// What execve gets of it as written; empty: nothing says what to run. Needs the image's facts.
+std::vector<std::string> argv_of(const Target& target);
+// The argv of a resolved target with other arguments than its own, where a policy has such.
+std::vector<std::string> argv_of(const Target& target,
+                                 const std::optional<std::vector<std::string>>& arguments);
+
 // What `target` is granted today: the top of the lattice. Needs a resolved target.
 privilege::Policy asked_policy(const Target& target, const privilege::Platform& platform);
 

@@ -36,6 +36,24 @@ TEST(AskedPolicy, PrivilegedIsEverything) {
   EXPECT_FALSE(asked.seccomp_default);
 }
 
+TEST(Argv, AnEmptyEntryPointIsNone) {
+  Target target;
+  target.facts.entrypoint = {"/start"};
+  target.facts.command = {"--serve"};
+  EXPECT_THAT(argv_of(target), ElementsAre("/start", "--serve"));
+  target.command = {"--own"};
+  EXPECT_THAT(argv_of(target), ElementsAre("/start", "--own"));
+  target.argv = argv_of(target);
+  EXPECT_THAT(argv_of(target, std::nullopt), ElementsAre("/start", "--own"));
+  EXPECT_THAT(argv_of(target, std::vector<std::string>{"--less"}), ElementsAre("/start", "--less"));
+  target.entrypoint = {""};
+  target.command = {"/bin/server", "x"};
+  EXPECT_THAT(entry_point(target), testing::IsEmpty());
+  EXPECT_THAT(argv_of(target, std::vector<std::string>{"/bin/server"}), ElementsAre("/bin/server"));
+  target.command = {};  // it resets the image's too
+  EXPECT_THAT(argv_of(target), testing::IsEmpty());
+}
+
 TEST(ResolveUser, KnowsNamesNumbersAndGroups) {
   auto passwd =
       parse_passwd("root:x:0:0::/root:/bin/sh\nnim:x:1000:1001::/home/nim:/bin/sh\nbroken\n");
