@@ -182,7 +182,7 @@ struct SpecUrl {
   bool modified = false;  // a method, body, header or status that a probe has no word for
 };
 
-// "http://:8000/health;expect=200" as DESIGN section 4 writes checks.
+// "http://:8000/health;expect=200" as --check takes it (docs/checks.md).
 std::optional<SpecUrl> parse_spec(const std::string& spec) {
   size_t mark = spec.find("://:");
   if (mark == std::string::npos) return std::nullopt;

@@ -1,4 +1,4 @@
-// What a container did, as the recorder saw it; the JSON form is DESIGN's pare.evidence/v1.
+// What a container did, as the recorder saw it (JSON: pare.evidence/v1).
 #pragma once
 
 #include <cstdint>

@@ -18,7 +18,7 @@ struct UserCandidate {
   bool special = false;
 };
 
-// Non-root users in the order of DESIGN section 5; never empty, no uid twice.
+// Non-root users, the most preferred first; never empty, no uid twice.
 std::vector<UserCandidate> user_candidates(const Question& question,
                                            const std::vector<evidence::Evidence>& baselines);
 

@@ -138,7 +138,7 @@ class Universe {
   uint64_t pids_limit_ = 0;
 };
 
-// Calls that are judged one by one when they were used (DESIGN section 5).
+// Calls that are judged one by one when they were used.
 const std::vector<std::string>& risky_calls();
 
 // What can stand in for a capability without being root's alone: the port sysctl for

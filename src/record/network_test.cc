@@ -139,6 +139,35 @@ TEST_F(NetworkTest, LoopbackIsNoEgressAndWhatLeavesIs) {
   EXPECT_EQ(evidence.egress[2].outcome, "timeout");
 }
 
+TEST_F(NetworkTest, WhatAttemptsMetIsTold) {
+  Container container(loopback(true) + to("peer", "203.0.113.9", 80) +
+                      to("all", "255.255.255.255", 7) + R"(
+    struct ifreq alias = {.ifr_name = "lo:1"};
+    memcpy(&alias.ifr_addr, &peer, sizeof peer);
+    ioctl(control, SIOCSIFADDR, &alias);
+    int server = socket(AF_INET, SOCK_STREAM, 0);
+    bind(server, (void*)&peer, sizeof peer);
+    listen(server, 5);
+    connect(socket(AF_INET, SOCK_STREAM, 0), (void*)&peer, sizeof peer);
+    peer.sin_port = htons(81);
+    connect(socket(AF_INET, SOCK_STREAM, 0), (void*)&peer, sizeof peer);  // nobody listens
+    sendto(socket(AF_INET, SOCK_DGRAM, 0), "x", 1, 0, (void*)&all, sizeof all);  // no SO_BROADCAST
+    alias.ifr_flags = 0;  // gone again: what stays the container's own address is no egress
+    ioctl(control, SIOCSIFFLAGS, &alias);
+  )");
+  Bundle bundle = net_admin();
+  bundle.capabilities.push_back("CAP_NET_BIND_SERVICE");
+  auto evidence = record_run(container, bundle);
+  std::map<std::string, std::string> outcomes;
+  for (const auto& fact : evidence.egress) {
+    outcomes[fact.protocol + " " + std::to_string(fact.port)] = fact.outcome;
+    EXPECT_EQ(fact.attempts, 1U) << list_egress(evidence);
+  }
+  EXPECT_EQ(outcomes, (std::map<std::string, std::string>{
+                          {"tcp 80", "connected"}, {"tcp 81", "refused"}, {"udp 7", "denied"}}))
+      << list_egress(evidence);
+}
+
 // A name server on 127.0.0.1:53 that answers 203.0.113.9 to one question.
 constexpr char kNameServer[] = R"(
     int server = socket(AF_INET, SOCK_DGRAM, 0);

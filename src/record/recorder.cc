@@ -42,9 +42,8 @@ constexpr int kSampleMs = 200;    // how often peaks are looked at
 constexpr size_t kMaxLeaf = 255;  // NAME_MAX
 
 constexpr const char* kLossNames[PARE_LOSSES] = {
-    "ring",     "task state", "record buffer", "programs",  "foreign system calls",
-    "refusals", "arguments",  "flows",         "listeners", "cgroups",
-    "memory"};
+    "ring",     "task state", "record buffer", "programs", "foreign system calls",
+    "refusals", "flows",      "listeners",     "cgroups",  "memory"};
 
 struct Calls {
   uint64_t entered = 0, refused = 0;

@@ -69,13 +69,17 @@ def initramfs(kernel, version):
 
 
 def boot(kernel, version, work):
+    """One thread emulates both CPUs. With one each, a CPU may go on executing a breakpoint that the
+    kernel has long replaced (text_poke_bp(): tracepoints are switched so), until the end of time; it
+    is slower besides. A CPU that is stuck all the same ends the guest, and the console says where."""
     (work / "initramfs").write_bytes(initramfs(kernel, version))
     share = "local,security_model=none,multidevs=remap"
     command = [
-        "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off,pku=off",
+        "qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max,la57=off,pku=off",
         "-smp", "2", "-m", "2G", "-nodefaults", "-no-user-config", "-display", "none",
         "-no-reboot", "-serial", "stdio", "-kernel", kernel / "vmlinuz", "-initrd", work / "initramfs",
-        "-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr",
+        "-append", "console=ttyS0 loglevel=5 panic=-1 mitigations=off nokaslr "
+        "softlockup_panic=1 softlockup_all_cpu_backtrace=1 watchdog_thresh=30",
         "-fsdev", f"{share},id=host,path=/,readonly=on",
         "-device", "virtio-9p-pci,fsdev=host,mount_tag=host",
         "-fsdev", f"{share},id=results,path={work / 'results'}",
