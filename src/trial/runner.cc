@@ -47,13 +47,13 @@ Result<prove::Outcome> Runner::run(const prove::Request& request) {
   PARE_TRY(std::optional<prove::Outcome> known, journal_.find(request));
   if (known) {
     PARE_CHECK_OK(load_detected());
-    learn(*known);
     known->replayed = true;
+    learn(request, *known);
     return std::move(*known);
   }
   PARE_TRY(prove::Outcome outcome, run_fresh(request));
   PARE_CHECK_OK(journal_.record(request, outcome));
-  learn(outcome);
+  learn(request, outcome);
   return outcome;
 }
 
@@ -127,7 +127,9 @@ Result<prove::Outcome> Runner::run_fresh(const prove::Request& request) {
       break;
     }
     PARE_TRY(StartResult result, std::move(started));
-    if (first_ && result.ready) baseline_ = result.readiness;
+    if (request.kind == "baseline" && result.ready) {
+      slowest_.note(request.cold, result.readiness.seconds, result.readiness.answering_seconds);
+    }
     if (!result.detected.empty()) PARE_CHECK_OK(save_detected(result.detected));
     merge(outcome, std::move(result), number == 1);
     if (!outcome.pass) break;
@@ -168,30 +170,20 @@ Result<StartResult> Runner::start(const prove::Request& request, int number,
   return run_once(start);
 }
 
-// A withheld privilege may slow a start (time-outs, retries) without being needed; the bounds leave
-// room for that and for a busy host.
+// The unchanged target is never cut short, nor is a start that pulls.
 check::Patience Runner::patience(const prove::Request& request) const {
-  check::Patience patience{options_.ready_limit, options_.ready_limit};
-  if (!baseline_ || request.cold) return patience;
-  // Side by side each is slower.
-  auto of_seconds = [&](double seconds) {
-    return milliseconds(static_cast<int64_t>(seconds * 1000)) * jobs();
-  };
-  patience.limit =
-      std::min(patience.limit, std::max(milliseconds(5'000), of_seconds(baseline_->seconds * 4)));
-  patience.answering = std::min(
-      patience.limit, std::max(milliseconds(1'000), of_seconds(baseline_->answering_seconds * 4)));
-  return patience;
+  if (request.kind == "baseline" || request.cold)
+    return {options_.ready_limit, options_.ready_limit};
+  return slowest_.patience(options_.ready_limit, jobs());
 }
 
 // Also from a journalled outcome, so that a resumed run goes on as the first one would have.
-void Runner::learn(const prove::Outcome& outcome) {
+void Runner::learn(const prove::Request& request, const prove::Outcome& outcome) {
+  if (request.kind == "baseline" && outcome.replayed) {
+    slowest_.note(request.cold, outcome.seconds, outcome.seconds);
+  }
   if (!first_) return;
   first_ = false;
-  if (!baseline_) {
-    baseline_.emplace();
-    baseline_->seconds = baseline_->answering_seconds = outcome.seconds;
-  }
   if (outcome.evidence) peak_bytes_ = outcome.evidence->peaks.memory_bytes;
   for (const prove::CheckOutcome& check : outcome.checks) {
     if (check.implied && check.name == "stop") stops_ = check.pass;

@@ -16,6 +16,7 @@
 #include "prove/runner.h"
 #include "target/target.h"
 #include "trial/journal.h"
+#include "trial/patience.h"
 #include "trial/run.h"
 #include "trial/volumes.h"
 
@@ -55,7 +56,7 @@ class Runner : public prove::TrialRunner {
   Result<StartResult> start(const prove::Request& request, int number,
                             const Volumes::Mounted& mounted, const std::string& log_path);
   check::Patience patience(const prove::Request& request) const;
-  void learn(const prove::Outcome& outcome);
+  void learn(const prove::Request& request, const prove::Outcome& outcome);
   Status mask_secrets(const std::string& path) const;
   Status save_detected(const std::vector<check::Spec>& specs);
   Status load_detected();
@@ -64,8 +65,8 @@ class Runner : public prove::TrialRunner {
   Journal journal_;
   std::mutex journal_mutex_;
   Volumes volumes_;
-  // Learnt from the first baseline, and used to bound the trials that follow.
-  std::optional<check::Ready> baseline_;
+  // Learnt from the baseline, and used to bound the trials that follow.
+  Slowest slowest_;
   uint64_t peak_bytes_ = 0;
   bool stops_ = true;
   bool first_ = true;
