@@ -208,7 +208,8 @@ Result<std::unique_ptr<Container>> OciEngine::create(const Target& target,
   PARE_TRY(sys::Cgroup cgroup, oci_cgroup(options.id));
   PARE_TRY(Bundle bundle, Bundle::make(places_, target, policy, platform, options));
   return std::make_unique<OciContainer>(runtime_, std::move(bundle), std::move(cgroup),
-                                        policy.seccomp.has_value(), options);
+                                        policy.seccomp.has_value() || !options.seccomp.empty(),
+                                        options);
 }
 
 Status OciEngine::sweep(const std::string& session) {

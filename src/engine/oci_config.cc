@@ -242,7 +242,14 @@ Json linux_json(const Policy& policy, const Platform& platform, const CreateOpti
                {"resources", Json::object()}};
   add_devices(policy, json);
   if (policy.pids_max) json["resources"]["pids"]["limit"] = *policy.pids_max;
-  if (policy.seccomp) json["seccomp"] = privilege::oci_seccomp(*policy.seccomp);
+  if (options.memory_bytes) {
+    json["resources"]["memory"] = {{"limit", *options.memory_bytes}};
+  }
+  if (!options.seccomp.empty()) {
+    json["seccomp"] = Json::parse(options.seccomp, nullptr, false);
+  } else if (policy.seccomp) {
+    json["seccomp"] = privilege::oci_seccomp(*policy.seccomp);
+  }
   return json;
 }
 

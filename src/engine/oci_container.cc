@@ -63,7 +63,7 @@ Status OciContainer::start() {
   // The entry point outlives the runtime that starts it; as subreaper this process inherits it
   // and learns its exit code.
   PARE_CHECK_OK(sys::become_subreaper());
-  PARE_TRY(log_, LogPump::open(options_.log_path));
+  PARE_TRY(log_, LogPump::open(options_.output >= 0 ? "" : options_.log_path));
   Status launched = launch();
   log_->close_write_end();
   if (!init_) log_->finish();
@@ -72,8 +72,9 @@ Status OciContainer::start() {
 
 Status OciContainer::launch() {
   PARE_TRY(UniqueFd lock, lock_parent(LOCK_SH));
+  int output = options_.output >= 0 ? options_.output : log_->write_end();
   PARE_TRY(OciRuntime::Launch launch,
-           runtime_.run(bundle_.directory(), options_.id, log_->write_end(), options_.timeout));
+           runtime_.run(bundle_.directory(), options_.id, output, options_.timeout));
   if (launch.pid != 0) {
     PARE_TRY(init_, sys::ChildProcess::adopt(launch.pid));
     return {};

@@ -85,6 +85,9 @@ Result<std::vector<ProvidedFile>> provide_files(const std::string& directory,
   } else {
     contents = {{"hosts", container_hosts(hostname)}, {"resolv.conf", resolv_conf_for(options)}};
   }
+  for (const auto& [name, address] : options.hosts) {
+    contents.front().second += address + "\t" + name + "\n";
+  }
   contents.emplace_back("hostname", hostname + "\n");
   std::vector<ProvidedFile> files;
   for (const auto& [name, text] : contents) {

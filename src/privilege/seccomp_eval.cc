@@ -57,6 +57,7 @@ Result<uint32_t> action(const std::string& name, int error) {
   if (name == "SCMP_ACT_KILL_PROCESS") return SCMP_ACT_KILL_PROCESS;
   if (name == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
   if (name == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
+  if (name == "SCMP_ACT_NOTIFY") return SCMP_ACT_NOTIFY;
   return fail(ErrorKind::kUnread, "seccomp profile: action '" + name + "' is not known");
 }
 

@@ -9,10 +9,10 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "check/closed_network.h"
 #include "record/recorder.h"
 #include "sys/deadline.h"
 #include "trial/annotate.h"
-#include "trial/closed_network.h"
 
 namespace pare::trial {
 
@@ -73,7 +73,7 @@ class Session {
   Status open() {
     engine::CreateOptions options = start_.options;
     if (joins_closed_network()) {
-      PARE_TRY(closed_network_, ClosedNetwork::open(start_.policy.refusal));
+      PARE_TRY(closed_network_, check::ClosedNetwork::open(start_.policy.refusal));
       options.netns = closed_network_->path();
     }
     PARE_TRY(container_,
@@ -263,7 +263,7 @@ class Session {
 
   const Start& start_;
   StartResult result_;
-  std::unique_ptr<ClosedNetwork> closed_network_;
+  std::unique_ptr<check::ClosedNetwork> closed_network_;
   std::unique_ptr<engine::Container> container_;
   std::unique_ptr<record::Recorder> recorder_;
   check::Subject subject_;

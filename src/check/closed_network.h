@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "privilege/policy.h"
 
-namespace pare::trial {
+namespace pare::check {
 
 class ClosedNetwork {
  public:
@@ -21,6 +21,7 @@ class ClosedNetwork {
 
   // /proc/TID/ns/net, as long as this lives; the namespace itself lives on in who joined it.
   std::string path() const;
+  int tid() const { return tid_; }  // of a thread that is in it
 
  private:
   ClosedNetwork() = default;
@@ -31,4 +32,4 @@ class ClosedNetwork {
   std::thread thread_;
 };
 
-}  // namespace pare::trial
+}  // namespace pare::check

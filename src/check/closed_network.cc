@@ -1,4 +1,4 @@
-#include "trial/closed_network.h"
+#include "check/closed_network.h"
 
 #include <sched.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 
 #include "check/check.h"
 
-namespace pare::trial {
+namespace pare::check {
 
 Result<std::unique_ptr<ClosedNetwork>> ClosedNetwork::open(privilege::Refusal refusal) {
   std::unique_ptr<ClosedNetwork> network(new ClosedNetwork);
@@ -41,13 +41,12 @@ std::string ClosedNetwork::path() const {
 }
 
 Status ClosedNetwork::prepare(privilege::Refusal refusal) const {
-  check::Subject subject;
+  Subject subject;
   subject.pid = tid_;
-  PARE_CHECK_OK(check::prepare_network(subject));
+  PARE_CHECK_OK(prepare_network(subject));
   if (refusal == privilege::Refusal::kUnreachable) return {};
-  return check::set_refusal(subject, refusal == privilege::Refusal::kDropped
-                                         ? check::Egress::kDropped
-                                         : check::Egress::kRefused);
+  return set_refusal(subject,
+                     refusal == privilege::Refusal::kDropped ? Egress::kDropped : Egress::kRefused);
 }
 
-}  // namespace pare::trial
+}  // namespace pare::check
