@@ -1,0 +1,99 @@
+#include "cli/serve_words.h"
+
+#include <fmt/core.h>
+#include <signal.h>
+
+#include <cstdio>
+
+#include "base/text.h"
+#include "sys/process.h"
+
+namespace pare::cli {
+
+namespace {
+
+std::atomic<bool> stop_asked{false};
+
+void on_signal(int) {
+  stop_asked = true;
+}
+
+}  // namespace
+
+void add_serve_words(CLI::App& app, ServeWords& words) {
+  app.add_option("proof", words.proof, "proof.json, or the directory that holds it")->required();
+  app.add_option("--rootfs", words.rootfs, "root file system, instead of the proof's");
+  app.add_option("--runtime", words.runtime, "runc | crun");
+  for (CLI::Option* option :
+       {app.add_option("--volume", words.volumes, "HOST:PATH, instead of the proof's source"),
+        app.add_option("--env", words.env, "NAME=VALUE, or NAME from the environment"),
+        app.add_option("--secret", words.secrets, "NAME=FILE: a value that is never shown")}) {
+    option->allow_extra_args(false);
+  }
+  app.add_flag("--unconfirmed", words.unconfirmed, "take a proof that was not confirmed");
+}
+
+Result<Serving> read_serving(const ServeWords& words) {
+  Serving serving;
+  PARE_TRY(serving.file, read_proof(words.proof));
+  // Volumes and variables are spelled as for prove.
+  TargetOptions options;
+  options.rootfs = words.rootfs.empty() ? "/" : words.rootfs;
+  options.volumes = words.volumes;
+  options.env = words.env;
+  options.secrets = words.secrets;
+  options.words = {"/"};
+  PARE_TRY(WrittenTarget written, make_target(options));
+  const target::Target& target = written.target;
+  serving.wishes.rootfs = words.rootfs.empty() ? "" : target.rootfs;
+  serving.wishes.volumes = target.volumes;
+  serving.wishes.env = target.env;
+  serving.wishes.unconfirmed = words.unconfirmed;
+  return serving;
+}
+
+Result<Workshop> open_serving(const ServeWords& words, const target::Target& target) {
+  TargetOptions options;
+  options.engine = "oci";
+  options.runtime = words.runtime;
+  return open_workshop(options, target);
+}
+
+const std::atomic<bool>& stop_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  for (int number : {SIGTERM, SIGINT, SIGHUP}) sigaction(number, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return stop_asked;
+}
+
+Status run_prepare(const std::vector<std::string>& words) {
+  sys::Command command;
+  command.argv = {"/proc/self/exe", "prepare"};
+  command.argv.insert(command.argv.end(), words.begin(), words.end());
+  PARE_TRY(sys::Finished done, sys::run(command, std::chrono::hours(24)));
+  if (done.code == 0) return {};
+  std::string text(base::trim(done.code == 1 ? done.out : done.err));
+  return fail(done.code == 2 ? ErrorKind::kUsage : ErrorKind::kHost, "prepare: " + text);
+}
+
+Result<InVolume> in_volume(const confine::ServePlan& plan, const std::string& path) {
+  for (const engine::VolumeMount& volume : plan.volumes) {
+    if (path == volume.path) return InVolume{volume.source, "."};
+    if (base::starts_with(path, volume.path + "/")) {
+      return InVolume{volume.source, path.substr(volume.path.size() + 1)};
+    }
+  }
+  return fail(ErrorKind::kUsage, path + " lies on no volume of the proof");
+}
+
+void say(const std::string& text) {
+  fmt::print(stderr, "pare: {}\n", text);
+}
+
+void print_line(std::string_view line) {
+  fmt::print("{}\n", line);
+  fflush(stdout);
+}
+
+}  // namespace pare::cli

@@ -1,0 +1,53 @@
+// What pull and run have in common on the command line: which proof, with which root, volumes and
+// keys.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/proof_file.h"
+#include "cli/target_options.h"
+#include "confine/serve_plan.h"
+
+namespace pare::cli {
+
+struct ServeWords {
+  std::string proof, rootfs, runtime = "runc";
+  std::vector<std::string> volumes, env, secrets;
+  bool unconfirmed = false;
+};
+
+void add_serve_words(CLI::App& app, ServeWords& words);
+
+struct Serving {
+  ProofFile file;
+  confine::ServeWishes wishes;
+};
+// The proof and what was wished for it; `plan` is the caller's to make.
+Result<Serving> read_serving(const ServeWords& words);
+
+// A session with the oci engine, dead sessions swept.
+Result<Workshop> open_serving(const ServeWords& words, const target::Target& target);
+
+// Set by SIGTERM, SIGINT and SIGHUP from the first call on.
+const std::atomic<bool>& stop_on_signals();
+
+// `pare prepare` with these words as a process of its own, since it gives up its rights for good.
+// kUsage or kHost with its message unless it ends with 0.
+Status run_prepare(const std::vector<std::string>& words);
+
+// The directory of the host behind a path in the container, and the rest of the path in it. kUsage
+// when it lies on no volume.
+struct InVolume {
+  std::string source, rest;  // rest: "." for the volume itself
+};
+Result<InVolume> in_volume(const confine::ServePlan& plan, const std::string& path);
+
+// Talk: "pare: TEXT" on stderr. A line of the container's on stdout.
+void say(const std::string& text);
+void print_line(std::string_view line);
+
+}  // namespace pare::cli

@@ -1,0 +1,44 @@
+// What a proof says about serving, as a container that has nothing else.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "check/check.h"
+#include "engine/engine.h"
+#include "evidence/evidence.h"
+#include "verdict/verdict.h"
+
+namespace pare::confine {
+
+struct ServePlan {
+  target::Target target;  // not yet resolved
+  privilege::Policy policy;
+  privilege::Platform platform;
+  std::vector<check::Spec> checks;
+  std::vector<engine::VolumeMount> volumes;
+  std::optional<uint64_t> memory_bytes;  // twice the proved peak and 64 MiB; nullopt: unknown
+  std::vector<std::string> dropped;      // variables whose values the proof does not hold
+};
+
+struct ServeWishes {
+  std::string rootfs;                    // instead of the proof's
+  std::vector<target::EnvVar> env;       // over the proof's; gives a secret its value
+  std::vector<target::Volume> volumes;   // other sources, by path
+  std::optional<uint64_t> memory_bytes;  // instead of the peaks; 0: no limit
+  std::optional<uint64_t> pids;
+  bool unconfirmed = false;
+};
+
+// kUsage says what stands against it: an unconfirmed proof, a proved need of egress or of the
+// host's network, an image without a root file system, a volume without a source.
+Result<ServePlan> plan_serve(const verdict::Proof& proof,
+                             const std::optional<evidence::Evidence>& evidence,
+                             const ServeWishes& wishes);
+
+// The proof's port with the role of inference; the first where several have it. kUsage: none has.
+Result<uint16_t> inference_port(const privilege::Policy& policy);
+
+}  // namespace pare::confine

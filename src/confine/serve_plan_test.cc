@@ -1,0 +1,95 @@
+#include "confine/serve_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "confine/serve_metrics.h"
+
+namespace pare::confine {
+namespace {
+
+verdict::Proof proof() {
+  verdict::Proof p;
+  p.confirmed = true;
+  p.target.kind = target::Kind::kRootfs;
+  p.target.rootfs = "/srv/root";
+  p.target.command = {"/server"};
+  p.target.env = {{"HF_TOKEN", "", true}, {"MODE", "fast", false}};
+  p.target.volumes = {{"/srv/models", "/models", false, true}};
+  p.checks = {{"infer", "http://:8000/infer"}};
+  p.policy.ports = {{8002, "tcp", "metrics"}, {8000, "tcp", "inference"}};
+  return p;
+}
+
+evidence::Evidence evidence() {
+  evidence::Evidence e;
+  e.peaks.tasks = 10;
+  e.peaks.memory_bytes = 100 << 20;
+  return e;
+}
+
+TEST(ServePlan, KeysOfThePullAreAbsent) {
+  auto plan = plan_serve(proof(), evidence(), {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  ASSERT_EQ(plan->target.env.size(), 1u);
+  EXPECT_EQ(plan->target.env[0].name, "MODE");
+  EXPECT_EQ(plan->dropped, (std::vector<std::string>{"HF_TOKEN"}));
+}
+
+TEST(ServePlan, LimitsAreThePeaksAndAMargin) {
+  auto plan = plan_serve(proof(), evidence(), {});
+  EXPECT_EQ(plan->policy.pids_max, 52u);
+  EXPECT_EQ(plan->memory_bytes, (264u << 20));
+  ServeWishes wishes;
+  wishes.memory_bytes = 0;
+  wishes.pids = 7;
+  plan = plan_serve(proof(), evidence(), wishes);
+  EXPECT_EQ(plan->policy.pids_max, 7u);
+  EXPECT_FALSE(plan->memory_bytes);
+  EXPECT_FALSE(plan_serve(proof(), std::nullopt, {})->memory_bytes);
+}
+
+TEST(ServePlan, WhatStandsAgainstIt) {
+  auto why = [](const verdict::Proof& p, const ServeWishes& wishes = {}) {
+    auto plan = plan_serve(p, std::nullopt, wishes);
+    return plan ? "" : plan.error().message;
+  };
+  verdict::Proof p = proof();
+  p.confirmed = false;
+  EXPECT_NE(why(p).find("not confirmed"), std::string::npos);
+  p = proof();
+  p.policy.egress = {{"models.test", 443}};
+  EXPECT_NE(why(p).find("egress (to models.test)"), std::string::npos);
+  p = proof();
+  p.policy.host_namespaces = {"network"};
+  EXPECT_NE(why(p).find("host's network"), std::string::npos);
+  p = proof();
+  p.target.kind = target::Kind::kImage;
+  EXPECT_NE(why(p).find("--rootfs"), std::string::npos);
+  p = proof();
+  p.target.volumes[0].named = true;
+  EXPECT_NE(why(p).find("--volume"), std::string::npos);
+  ServeWishes wishes;
+  wishes.volumes = {{"/tmp", "/other", false, false}};
+  EXPECT_NE(why(proof(), wishes).find("no volume at /other"), std::string::npos);
+}
+
+TEST(ServePlan, TheInferencePortIsTheProofs) {
+  EXPECT_EQ(inference_port(proof().policy).value_or(0), 8000);
+  EXPECT_FALSE(inference_port({}));
+}
+
+TEST(Metrics, TextIsPrometheus) {
+  Snapshot s;
+  s.up = true;
+  s.denials["execve"] = 3;
+  s.gates["127.0.0.1:8000"].accepted = 5;
+  std::string text = metrics_text(s);
+  EXPECT_NE(text.find("# TYPE pare_up gauge\npare_up 1\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("pare_denied_calls_total{call=\"execve\"} 3\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("pare_gate_connections_total{gate=\"127.0.0.1:8000\"} 5\n"),
+            std::string::npos)
+      << text;
+}
+
+}  // namespace
+}  // namespace pare::confine
