@@ -22,6 +22,9 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr size_t kChunk = 1 << 20;  // at most; a pipe takes 64 KiB unless it was made larger
+// What comes in small pieces is copied: for a few hundred bytes that costs less than a pipe. Half
+// of the smallest pipe, so that one takes what a receiver does not.
+constexpr size_t kCopied = 32 << 10;
 constexpr int kPipeBytes = 256 << 10;
 constexpr size_t kSparePipes = 64;
 constexpr int kRounds = 8;  // of one connection before another's turn
@@ -239,19 +242,15 @@ bool GateLoop::pump(Connection& connection, bool inwards) {
   Flow& flow = inwards ? connection.in : connection.out;
   int from = (inwards ? connection.client : connection.server).fd.get();
   int to = (inwards ? connection.server : connection.client).fd.get();
-  std::atomic<uint64_t>& bytes = inwards ? bytes_in_ : bytes_out_;
-  for (int round = 0; round < kRounds; ++round) {
-    size_t came = 0;
-    if (flow.held == 0 && !flow.ended) {
-      if (!flow.pipe) flow.pipe = take_pipe();
-      if (!flow.pipe) return false;
-      ssize_t n = splice(from, nullptr, flow.pipe->write.get(), nullptr, kChunk,
-                         SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && errno != EAGAIN) return false;
-      if (n < 0) break;
-      flow.ended = n == 0;
-      flow.held = came = static_cast<size_t>(n);
+  for (int round = 0; round < kRounds && !flow.ended; ++round) {
+    ssize_t came = 0;
+    if (flow.held == 0) {
+      came = flow.bulk ? fill(flow, from) : copy(connection, inwards, from, to);
+      if (came < 0 && errno == EINTR) continue;
+      if (came < 0 && errno != EAGAIN) return false;
+      if (came < 0) break;
+      flow.ended = came == 0;
+      flow.bulk = static_cast<size_t>(came) >= kCopied;
     }
     while (flow.held > 0) {
       ssize_t n = splice(flow.pipe->read.get(), nullptr, to, nullptr, flow.held,
@@ -260,23 +259,56 @@ bool GateLoop::pump(Connection& connection, bool inwards) {
       if (n < 0 && errno == EAGAIN) return true;  // the pipe keeps what the receiver does not take
       if (n <= 0) return false;
       flow.held -= static_cast<size_t>(n);
-      bytes.fetch_add(static_cast<uint64_t>(n), std::memory_order_relaxed);
-      connection.answered_last = !inwards;
-      connection.used = true;
-      touch(connection);
+      carried(connection, inwards, static_cast<size_t>(n));
     }
-    if (flow.ended) break;
-    if (came < 16384) break;  // there is hardly more; if there is, epoll says so
+    if (!flow.bulk) break;  // there is hardly more; if there is, epoll says so
   }
   if (flow.held == 0 && flow.pipe) {
     if (pipes_.size() < kSparePipes) pipes_.push_back(std::move(flow.pipe));
     flow.pipe.reset();
   }
-  if (flow.ended && !flow.done) {
+  if (flow.ended && flow.held == 0 && !flow.done) {
     flow.done = true;
     shutdown(to, SHUT_WR);  // a half-close is carried on as one
   }
   return true;
+}
+
+// From the sender into the flow's pipe: how much, as splice(2) says it.
+ssize_t GateLoop::fill(Flow& flow, int from) {
+  if (!flow.pipe) flow.pipe = take_pipe();
+  if (!flow.pipe) return errno = EMFILE, -1;
+  ssize_t n = splice(from, nullptr, flow.pipe->write.get(), nullptr, kChunk,
+                     SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (n > 0) flow.held = static_cast<size_t>(n);
+  return n;
+}
+
+// From the sender to the receiver; what that does not take goes into the flow's pipe.
+ssize_t GateLoop::copy(Connection& connection, bool inwards, int from, int to) {
+  ssize_t came = recv(from, buffer_.data(), buffer_.size(), 0);
+  if (came <= 0) return came;
+  ssize_t went = send(to, buffer_.data(), static_cast<size_t>(came), MSG_NOSIGNAL);
+  if (went < 0 && errno != EAGAIN && errno != EINTR) return errno = EPIPE, -1;
+  size_t done = went > 0 ? static_cast<size_t>(went) : 0;
+  if (done > 0) carried(connection, inwards, done);
+  if (done == static_cast<size_t>(came)) return came;
+  Flow& flow = inwards ? connection.in : connection.out;
+  flow.pipe = take_pipe();
+  size_t left = static_cast<size_t>(came) - done;
+  if (!flow.pipe ||
+      write(flow.pipe->write.get(), buffer_.data() + done, left) != static_cast<ssize_t>(left)) {
+    return errno = EPIPE, -1;
+  }
+  flow.held = left;
+  return came;
+}
+
+void GateLoop::carried(Connection& connection, bool inwards, size_t bytes) {
+  (inwards ? bytes_in_ : bytes_out_).fetch_add(bytes, std::memory_order_relaxed);
+  connection.answered_last = !inwards;
+  connection.used = true;
+  touch(connection);
 }
 
 // Reading stops while the other side takes nothing: the sender's window then fills up.
@@ -289,13 +321,13 @@ void GateLoop::arm(Connection& connection) {
   want(connection.server, events(connection.out, connection.in));
 }
 
+// A side that waits for nothing is taken out: its hang-up would be reported again and again.
 void GateLoop::want(Side& side, uint32_t events) {
-  constexpr uint32_t kAdded = 1U << 16;  // none of epoll's bits: marks what was added
-  if (side.events == (events | kAdded)) return;
+  if (side.events == events) return;
   epoll_event event{events, {.ptr = &side}};
-  int operation = side.events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  int operation = side.events == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
   epoll_ctl(epoll_.get(), operation, side.fd.get(), &event);
-  side.events = events | kAdded;
+  side.events = events;
 }
 
 void GateLoop::close(Connection& connection, bool abort) {

@@ -1,5 +1,6 @@
-// One thread that carries bytes between connections that it accepts and connections that it makes,
-// by splice(2) through a pipe, so that they never enter user space; epoll(7), level-triggered.
+// One thread that carries bytes between connections that it accepts and connections that it makes;
+// epoll(7), level-triggered. What comes in bulk goes by splice(2) through a pipe, so that it never
+// enters user space.
 // What it carries is of no matter to it: HTTP/1.1, HTTP/2, streams, TLS.
 #pragma once
 
@@ -53,12 +54,13 @@ class GateLoop {
   struct Side {
     Connection* connection = nullptr;
     UniqueFd fd;
-    uint32_t events = 0;  // as epoll has them
+    uint32_t events = 0;  // as epoll has them; 0: it is not there
   };
   // Bytes on their way from one side to the other.
   struct Flow {
     std::unique_ptr<Pipe> pipe;  // only while it holds bytes
     size_t held = 0;
+    bool bulk = false;   // much came last time: by splice(2), else copied
     bool ended = false;  // the sender has
     bool done = false;   // and the receiver was told
   };
@@ -87,6 +89,9 @@ class GateLoop {
   void on_side(Side& side, uint32_t events);
   void move(Connection& connection, bool inwards);
   bool pump(Connection& connection, bool inwards);
+  ssize_t fill(Flow& flow, int from);
+  ssize_t copy(Connection& connection, bool inwards, int from, int to);
+  void carried(Connection& connection, bool inwards, size_t bytes);
   void arm(Connection& connection);
   void want(Side& side, uint32_t events);
   void close(Connection& connection, bool abort);
@@ -102,6 +107,7 @@ class GateLoop {
   std::list<std::unique_ptr<Connection>> open_;    // the longest idle first
   std::vector<std::unique_ptr<Connection>> dead_;  // until the current events are done
   std::vector<std::unique_ptr<Pipe>> pipes_;       // empty
+  std::vector<char> buffer_ = std::vector<char>(32 << 10);
   std::atomic<bool> stop_{false}, draining_{false};
   std::atomic<uint64_t> accepted_{0}, count_{0}, refused_{0}, idle_closed_{0}, bytes_in_{0},
       bytes_out_{0};
