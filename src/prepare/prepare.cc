@@ -228,7 +228,7 @@ std::string to_json_text(const Report& report, bool dry_run) {
                      {"skipped", report.skipped},   {"refused", report.refused},
                      {"reasons", report.reasons},   {"manifestDigest", report.manifest_digest},
                      {"seconds", report.seconds}};
-  return json.dump(-1, ' ', false, base::Json::error_handler_t::replace);
+  return base::write_json(json);
 }
 
 }  // namespace pare::prepare
