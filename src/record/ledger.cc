@@ -39,7 +39,7 @@ std::vector<std::string> open_ops(uint64_t flags, const pare_record& record) {
   const bool writes = (flags & O_ACCMODE) != O_RDONLY;
   if (failed ? (flags & O_CREAT) != 0 : created) ops.emplace_back("create");
   if (writes) ops.emplace_back("write");
-  if ((flags & O_TRUNC) != 0 && failed && !writes) ops.emplace_back("truncate");
+  if ((flags & O_TRUNC) != 0 && !writes) ops.emplace_back("truncate");
   if (ops.empty()) ops.emplace_back("open-read");
   return ops;
 }
@@ -155,8 +155,7 @@ std::string Ledger::requested(const View& view, bool follow) {
 }
 
 std::string Ledger::object_path(const View& view, const CallRow& row) {
-  const pare_record& r = view.record;
-  return requested(view, (r.flags & PARE_SECOND) == 0 && follows_link(row, r.args));
+  return requested(view, follows_link(row, view.record.args));
 }
 
 // "10.0.0.1:80", "[::1]:80", a unix socket's path, "@abstract"; empty for other families.

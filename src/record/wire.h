@@ -90,8 +90,7 @@ enum pare_record_flag {
   PARE_SHORT = 8,       // the path was longer than PARE_TEXT_MAX or deeper than PARE_DEPTH_MAX
   PARE_DETACHED = 16,   // the file is on no mounted file system (pipe, memfd, ...)
   PARE_UNCOUNTED = 32,  // the table of counts was full: this record counts for itself
-  PARE_SECOND = 64,     // about the call's second path
-  PARE_SOCKADDR = 128,  // the request is a struct sockaddr
+  PARE_SOCKADDR = 128,  // PARE_URING: the request is a struct sockaddr
   PARE_ANSWER = 256,    // a DNS message that was received
   PARE_DEVICE = 512,    // a device node was opened
 };

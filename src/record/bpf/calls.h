@@ -53,7 +53,6 @@ static __always_inline void add_object(struct scratch* s, const volatile struct 
   if (shape->kind == PARE_SHAPE_ADDRESS) {
     __u32 length = arg(s, path + 1);
     if (length > 128) length = 128;
-    s->record.flags |= PARE_SOCKADDR;
     if (bpf_probe_read_user(s->text, length & 255, (void*)arg(s, path)) == 0)
       s->record.request = s->length = length;
     else
@@ -79,7 +78,6 @@ static __always_inline void exit_change(struct task_state* state, struct pt_regs
     copy_args(s->record.args, regs);
     s->record.nr = nr;
     s->record.ret = ret < 0 ? ret : 0;
-    if (i == 1) s->record.flags |= PARE_SECOND;
     add_object(s, shape, i == 1);
     send_fact(shape->flags >= 0 ? arg(s, shape->flags) : 0);
   }
@@ -109,7 +107,8 @@ static __always_inline void exit_open(struct task_state* state, struct pt_regs* 
     struct file* file = flags & O_PATH ? 0 : file_of(bpf_get_current_task_btf(), ret);
     __u32 mode = file ? BPF_CORE_READ(file, f_mode) : 0;
     if (file && is_device(file)) s->record.flags |= PARE_DEVICE;
-    if (!(mode & (FMODE_WRITE | FMODE_CREATED)) && !(s->record.flags & PARE_DEVICE)) {
+    bool truncates = (flags & O_TRUNC) && !(flags & O_PATH);  // O_RDONLY | O_TRUNC as well
+    if (!(mode & (FMODE_WRITE | FMODE_CREATED)) && !truncates && !(s->record.flags & PARE_DEVICE)) {
       s->busy = 0;
       return;
     }
