@@ -61,43 +61,49 @@ TEST_F(FilesTest, PathsAreResolvedThroughLinksDirectoriesAndDescriptors) {
 
 TEST_F(FilesTest, EachCallsPathsAreTakenFromItsOwnArguments) {
   Container container(R"(
-    int dir = open("/scratch", O_PATH | O_DIRECTORY), other = open("/data", O_PATH | O_DIRECTORY);
-    close(syscall(SYS_creat, "/scratch/made", 0600));
-    close(open("/scratch/made", O_RDONLY | O_TRUNC));
+    mkdir("/data/a", 0700);
+    mkdir("/data/b", 0700);
+    int dir = open("/data/a", O_PATH | O_DIRECTORY), other = open("/data/b", O_PATH | O_DIRECTORY);
+    close(syscall(SYS_creat, "/data/a/made", 0600));
+    close(open("/data/a/made", O_RDONLY | O_TRUNC));
     syscall(SYS_renameat, dir, "made", other, "moved");
     syscall(SYS_renameat2, other, "moved", dir, "back", 1);  // RENAME_NOREPLACE
     syscall(SYS_linkat, dir, "back", other, "hard", 0);
-    syscall(SYS_symlinkat, "/scratch/back", other, "soft");
+    syscall(SYS_symlinkat, "/data/a/back", other, "soft");
     syscall(SYS_mknodat, other, "pipe", S_IFIFO | 0600, 0);
     syscall(SYS_fchownat, other, "soft", 0, 0, AT_SYMLINK_NOFOLLOW);
     syscall(SYS_fchownat, other, "soft", 0, 1, 0);
-    syscall(SYS_lchown, "/data/soft", 0, 2);
-    syscall(SYS_chown, "/data/hard", 0, 3);
+    syscall(SYS_lchown, "/data/b/soft", 0, 2);
+    syscall(SYS_chown, "/data/b/hard", 0, 3);
     syscall(SYS_fchmodat, other, "hard", 0640);
     struct timespec now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
     syscall(SYS_utimensat, other, "soft", now, AT_SYMLINK_NOFOLLOW);
-    syscall(SYS_setxattr, "/data/hard", "security.pare", "x", 1, 0);
-    int fd = open("/data/hard", O_RDONLY);
+    syscall(SYS_setxattr, "/data/b/hard", "security.pare", "x", 1, 0);
+    int fd = open("/data/b/hard", O_RDONLY);
     syscall(SYS_fremovexattr, fd, "security.pare");
-    rename("/data/soft", "/data/softer");
+    rename("/data/b/soft", "/data/b/softer");
     syscall(SYS_unlinkat, other, "pipe", 0);
-    mkdir("/data/gone", 0700);
-    rmdir("/data/gone");
+    mkdir("/data/b/gone", 0700);
+    rmdir("/data/b/gone");
   )");
-  auto evidence = record_run(container);
+  Bundle bundle;
+  bundle.capabilities = {"CAP_CHOWN", "CAP_SYS_ADMIN"};  // for groups and security.*
+  auto evidence = record_run(container, bundle);
   std::map<std::string, std::vector<std::string>> files;
   for (const auto& fact : evidence.files) files[fact.path] = fact.ops;
   for (auto& [path, ops] : files) std::sort(ops.begin(), ops.end());
   using Ops = std::vector<std::string>;
-  EXPECT_EQ(files, (std::map<std::string, Ops>{
-                       {"/scratch/made", {"create", "rename", "truncate", "write"}},
-                       {"/data/moved", {"rename"}},
-                       {"/scratch/back", {"chown", "rename"}},
-                       {"/data/hard", {"chmod", "chown", "link", "setxattr"}},
-                       {"/data/soft", {"chown", "rename", "symlink", "utime"}},
-                       {"/data/softer", {"rename"}},
-                       {"/data/pipe", {"mknod", "unlink"}},
-                       {"/data/gone", {"mkdir", "unlink"}}}))
+  EXPECT_EQ(files,
+            (std::map<std::string, Ops>{{"/data/a", {"mkdir"}},
+                                        {"/data/b", {"mkdir"}},
+                                        {"/data/a/made", {"create", "rename", "truncate", "write"}},
+                                        {"/data/b/moved", {"rename"}},
+                                        {"/data/a/back", {"chown", "rename"}},
+                                        {"/data/b/hard", {"chmod", "chown", "link", "setxattr"}},
+                                        {"/data/b/soft", {"chown", "rename", "symlink", "utime"}},
+                                        {"/data/b/softer", {"rename"}},
+                                        {"/data/b/pipe", {"mknod", "unlink"}},
+                                        {"/data/b/gone", {"mkdir", "unlink"}}}))
       << list_files(evidence);
 }
 

@@ -188,15 +188,15 @@ class OnCluster(unittest.TestCase):
             time.sleep(0.3)
         return None
 
-    def answers(self, name, port=8000, patience=60):
-        """Whether three inferences in a row are answered."""
+    def answers(self, name, port=8000, patience=60, at_once=1):
+        """Whether three inferences in a row are answered, or so many at once, three times."""
         address = self.pod_address(f"app.kubernetes.io/name={name.replace('_', '-')}", patience)
         if address is None:
             return False
         for _ in range(3):
-            done = self.cluster.run("curl", "-s", "--noproxy", "*", "-m", "5", "-d", "x",
-                                    f"http://{address}:{port}/infer", check=False)
-            if "forty-two" not in done.stdout:
+            ask = f"curl -s --noproxy '*' -m 5 -d x http://{address}:{port}/infer"
+            done = self.cluster.run("sh", "-c", f"{ask} & " * at_once + "wait", check=False)
+            if done.stdout.count("forty-two") != at_once:
                 return False
         return True
 
@@ -240,15 +240,16 @@ class Emitted(OnCluster):
         self.install_profile(out)
         deployment = self.deployment(out)
         port = server(deployment)["ports"][0]["containerPort"]
+        at_once = 4 if any("batch=4" in check for check in row.get("checks", [])) else 1
         self.apply(deployment)
-        self.assertTrue(self.answers(name, port), self.cluster.report())
+        self.assertTrue(self.answers(name, port, at_once=at_once), self.cluster.report())
         self.gone(name)
         if less is not None:
             changed = copy.deepcopy(deployment)
             less(changed)
             self.assertNotEqual(changed, deployment)
             self.apply(changed)
-            self.assertFalse(self.answers(name, port, patience=15), "with one less")
+            self.assertFalse(self.answers(name, port, 15, at_once), "with one less")
 
     def test_servers(self):
         for name, less in SERVERS.items():
