@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "evidence/evidence.h"
+#include "privilege/policy.h"
 
 namespace pare::check {
 
@@ -62,6 +63,9 @@ Result<std::vector<Spec>> parse_checks(const nlohmann::json& checks);
 // (pairs of host port and container port). A port that is not published stays as it is.
 void to_container_ports(std::vector<Spec>& specs,
                         const std::vector<std::pair<uint16_t, uint16_t>>& published);
+
+// Turns ports that the policy moved into those that it moved them to.
+void to_moved_ports(std::vector<Spec>& specs, const std::vector<privilege::PortGrant>& ports);
 
 // What a check may touch of the container that is checked.
 struct Subject {

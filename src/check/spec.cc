@@ -182,4 +182,13 @@ void to_container_ports(std::vector<Spec>& specs,
   }
 }
 
+void to_moved_ports(std::vector<Spec>& specs, const std::vector<privilege::PortGrant>& ports) {
+  for (Spec& spec : specs) {
+    auto moved = std::find_if(ports.begin(), ports.end(), [&](const privilege::PortGrant& grant) {
+      return grant.instead != 0 && grant.instead == spec.port;
+    });
+    if (moved != ports.end()) spec.port = moved->port;
+  }
+}
+
 }  // namespace pare::check

@@ -261,6 +261,13 @@ TEST(Spec, AHostsPortBecomesTheContainersOne) {
   EXPECT_EQ(specs[2].port, 8000) << "not published: as written";
 }
 
+TEST(Spec, AMovedPortTakesItsChecksAlong) {
+  std::vector<Spec> specs = {parsed("http://:80/x"), parsed("http://:8000/x")};
+  to_moved_ports(specs, {{8080, "tcp", "inference", 80}, {8000, "tcp", "inference"}});
+  EXPECT_EQ(specs[0].port, 8080);
+  EXPECT_EQ(specs[1].port, 8000);
+}
+
 TEST(Documentation, NamesEveryKindAndEveryModifier) {
   auto text = base::read_file(PARE_SOURCE_DIR "/docs/checks.md");
   ASSERT_TRUE(text) << text.error().message;

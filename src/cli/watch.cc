@@ -117,6 +117,7 @@ class Watch {
     for (const verdict::CheckEntry& entry : proof.proof.checks)
       if (!entry.spec.empty()) specs.push_back(entry.spec);
     PARE_TRY(checks_, check::parse_specs(specs));
+    check::to_moved_ports(checks_, proof.proof.policy.ports);
     return {};
   }
 

@@ -128,8 +128,8 @@ void set_network(const verdict::Proof& proof, const Plan& plan, Yaml& service) {
   Yaml ports = Yaml::list();
   for (const Port& port : plan.ports) {
     std::string suffix = port.protocol == "tcp" ? "" : "/" + port.protocol;
-    ports.add(fmt::format("127.0.0.1:{}:{}{}", published_port(proof.target, port.port), port.port,
-                          suffix));
+    ports.add(fmt::format("127.0.0.1:{}:{}{}", published_port(proof.target, port.outside),
+                          port.port, suffix));
   }
   if (!ports.empty()) service.set("ports", ports);
 }

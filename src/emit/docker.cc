@@ -91,7 +91,7 @@ void add_network(const verdict::Proof& proof, const Plan& plan, Lines& lines) {
   bool named = !asked.empty() && asked != "none" && asked != "host" && asked != "bridge";
   if (named) lines.push_back({"--network", asked});
   for (const Port& port : plan.ports) {
-    uint16_t host_port = published_port(proof.target, port.port);
+    uint16_t host_port = published_port(proof.target, port.outside);
     std::string suffix = port.protocol == "tcp" ? "" : "/" + port.protocol;
     lines.push_back({"--publish", fmt::format("127.0.0.1:{}:{}{}", host_port, port.port, suffix)});
   }

@@ -121,8 +121,9 @@ Yaml look_job(const Plan& plan, const std::string& what, Yaml pod_labels,
 
 // One request that succeeds when the server answers.
 std::string reach_command(const Plan& plan) {
-  uint16_t port = plan.ports[0].port;
-  bool http = plan.probe && plan.probe->kind == Probe::Kind::kHttp && plan.probe->port == port;
+  uint16_t port = plan.ports[0].outside;
+  bool http = plan.probe && plan.probe->kind == Probe::Kind::kHttp &&
+              plan.probe->port == plan.ports[0].port;
   if (http && plan.probe->scheme == "http") {
     return fmt::format(
         "wget -q -T 5 -O /dev/null {}",
@@ -176,7 +177,7 @@ File service_file(const verdict::Proof& proof, const Plan& plan) {
   for (const Port& port : plan.ports) {
     ports.add(Yaml::map()
                   .set("name", port.name)
-                  .set("port", port.port)
+                  .set("port", port.outside)
                   .set("targetPort", port.name)
                   .set("protocol", base::upper(port.protocol)));
   }

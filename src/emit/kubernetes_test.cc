@@ -85,6 +85,19 @@ TEST(Kubernetes, WritesTheWholePolicy) {
   EXPECT_EQ(pod["initContainers"].at(0)["volumeMounts"].at(0)["name"], "opt-app-state");
 }
 
+TEST(Kubernetes, AServerThatWasMovedKeepsThePortThatClientsKnow) {
+  verdict::Proof proof = llama_proof();
+  proof.checks = {{"health", "http://:80/health"}};
+  proof.policy.ports = {{8080, "tcp", "inference", 80}};
+  auto files = emitted(proof, "kubernetes");
+  Json service = yaml_documents(content_of(files, "service.yaml")).at(0);
+  EXPECT_EQ(service["spec"]["ports"][0]["port"], 80);
+  Json container = pod_of(files)["containers"].at(0);
+  EXPECT_EQ(container["ports"][0]["containerPort"], 8080);
+  EXPECT_EQ(container["readinessProbe"]["httpGet"]["port"], 8080);
+  EXPECT_THAT(content_of(files, "verify/jobs.yaml"), HasSubstr("llama-server:80/health"));
+}
+
 TEST(Kubernetes, TheNetworkPolicyAdmitsInferenceAloneAndLetsNothingOut) {
   auto files = emitted(image_proof("kubernetes"), "kubernetes");
   Json policy = yaml_documents(content_of(files, "networkpolicy.yaml")).at(0);

@@ -127,7 +127,8 @@ void add_ports(const verdict::Proof& proof, const Options& options, Plan& plan) 
     if (!list.empty()) {
       name = fmt::format("{}-{}", role == "inference" ? "infer" : role, grant.port);
     }
-    list.push_back({grant.port, grant.protocol, name, role});
+    uint16_t outside = grant.instead == 0 ? grant.port : grant.instead;
+    list.push_back({grant.port, grant.protocol, name, role, outside});
   }
 }
 
@@ -228,6 +229,9 @@ void add_probe(const verdict::Proof& proof, Plan& plan) {
   for (const verdict::CheckEntry& check : proof.checks) {
     auto probe = probe_of(check);
     if (!probe) continue;
+    for (const Port& port : plan.ports) {
+      if (port.outside == probe->port) probe->port = port.port;
+    }
     bool plain_http = base::starts_with(check.spec, "http");
     if (!plan.probe || plain_http) plan.probe = probe;
     if (plain_http) break;

@@ -43,6 +43,7 @@ struct Port {
   std::string protocol;  // "tcp" | "udp"
   std::string name;      // at most 15 characters: "inference", "infer-8001", "metrics", ...
   std::string role;      // of privilege::PortGrant
+  uint16_t outside = 0;  // where clients know it: another number when the server's was moved
 };
 
 // How a platform finds out that the server is ready: from the proof's checks.

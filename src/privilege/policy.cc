@@ -24,6 +24,7 @@ Json list_of_ports(const std::vector<PortGrant>& ports) {
   Json list = Json::array();
   for (const PortGrant& p : ports) {
     list.push_back({{"port", p.port}, {"protocol", p.protocol}, {"role", p.role}});
+    if (p.instead != 0) list.back()["instead"] = p.instead;
   }
   return list;
 }
@@ -64,7 +65,8 @@ Policy read_policy(const Json& json) {
     p.volumes.push_back({v.at("path"), v.at("mode") == "rw"});
   }
   for (const Json& g : json.at("ports")) {
-    p.ports.push_back({g.at("port"), g.value("protocol", "tcp"), g.value("role", "unknown")});
+    p.ports.push_back({g.at("port"), g.value("protocol", "tcp"), g.value("role", "unknown"),
+                       g.value("instead", uint16_t{0})});
   }
   for (const Json& e : json.at("egress")) {
     if (e.at("name") == "any") {

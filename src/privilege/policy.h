@@ -46,6 +46,7 @@ struct PortGrant {
   uint16_t port = 0;
   std::string protocol = "tcp";    // "tcp" | "udp"
   std::string role = "inference";  // "inference" | "metrics" | "admin" | "unknown"
+  uint16_t instead = 0;            // where the target listens today, when its own setting moved it
   bool operator==(const PortGrant&) const = default;
 };
 

@@ -54,7 +54,7 @@ TEST(Policy, JsonRoundTrips) {
   p.rootfs_writable = false;
   p.writable = {{"/tmp", "tmpfs", 4096, true, true}};
   p.volumes = {{"/models", false}};
-  p.ports = {{8000, "tcp", "inference"}};
+  p.ports = {{8000, "tcp", "inference"}, {8080, "tcp", "inference", 80}};
   p.egress = {{"model.example", 443}};
   p.refusal = Refusal::kDropped;
   p.seccomp = SeccompProfile{"x86_64", "EPERM", {"clone3"}, {"read", "write"}, {"read"}};

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "prove/prover.h"
+#include "prove/universe.h"
 
 namespace pare::prove {
 
@@ -182,9 +183,16 @@ class World {
 
   // A system call beyond the usual ones.
   bool call(const std::string& name) {
-    bool allowed = !policy_.seccomp;
+    bool allowed = true;
     if (policy_.seccomp) {
-      for (const std::string& known : policy_.seccomp->syscalls) allowed |= known == name;
+      const auto& list = policy_.seccomp->syscalls;
+      allowed = std::find(list.begin(), list.end(), name) != list.end();
+    } else if (policy_.seccomp_default) {
+      for (const GatedCalls& row : gated_calls()) {
+        bool gated = std::find(row.calls.begin(), row.calls.end(), name) != row.calls.end();
+        allowed &=
+            !gated || policy_.capabilities.has(*privilege::capability_number(row.capability));
+      }
     }
     evidence::SyscallFact fact{name, 0, 0, phase_, phase_ == evidence::Phase::kServe};
     (allowed ? fact.count : fact.refused) = 1;

@@ -153,11 +153,11 @@ class Reader {
 
   void read_syscall(const evidence::SyscallFact& fact) {
     if (fact.refused == 0 || !withheld({Axis::kSyscall, "any"})) return;
-    const auto& risky = risky_calls();
-    if (choice_.granted.count({Axis::kSyscall, fact.name}) > 0) {
-      hints_.calls.insert(fact.name);  // listed, but not with these arguments
-    } else if (std::find(risky.begin(), risky.end(), fact.name) != risky.end()) {
-      Element element{{Axis::kSyscall, fact.name}};
+    Privilege judged = judged_by(fact.name);
+    if (choice_.granted.count(judged) > 0) {
+      hints_.calls.insert(fact.name);  // not listed, or not with these arguments
+    } else if (!judged.value.empty()) {
+      Element element{judged};
       universe_.add(element);
       suspect(element.privilege, universe_.find(element.privilege)->used);
     } else {

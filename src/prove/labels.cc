@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "prove/high_port.h"
 
 namespace pare::prove {
 
@@ -33,15 +34,7 @@ verdict::Fix stand_in_fix(const Privilege& privilege, const Universe& universe,
   if (privilege.axis == Axis::kMemlock) return {"raise the memlock limit", "memlock=unlimited"};
   privilege::Policy policy = universe.policy(choice);
   std::string setting = privilege.value + "=" + policy.sysctls.at(privilege.value);
-  verdict::Fix fix{"set the sysctl " + setting, "sysctl=" + setting};
-  if (universe.server() == nullptr) return fix;
-  for (const target::PortSetting& row : universe.server()->port_settings) {
-    if (row.role != "inference") continue;
-    fix.text += fmt::format(" (or listen above 1023 with {}, which {} is known for: not tried)",
-                            row.name, universe.server()->title);
-    break;
-  }
-  return fix;
+  return {"set the sysctl " + setting, "sysctl=" + setting};
 }
 
 verdict::Fix home_fix(const Choice& choice) {
@@ -213,15 +206,55 @@ void Labels::label_stood_in(std::set<Privilege>& used) {
   }
 }
 
+// The same policy with the ports of today: what it fails for, the server's own setting removed.
+Step<void> Labels::label_moved() {
+  if (!universe_.moved()) return {};
+  const Privilege bind{Axis::kCapability, "NET_BIND_SERVICE"};
+  Choice today = *answer_.choice;
+  today.today_ports = true;
+  PARE_TRY(bool failed, fails_by_itself(today, bind));
+  if (!failed) return {};
+  Need need{search_.record(today)->ids(false), true, move_fix(universe_)};
+  auto replaced = [&](const Privilege& p) {
+    return universe_.has(p) && answer_.choice->granted.count(p) == 0;
+  };
+  if (replaced(bind)) answer_.needs[bind] = need;
+  if (replaced(kRoot) && !question_.platform.ambient_capabilities) {
+    answer_.needs.try_emplace(kRoot, need);
+  }
+  return {};
+}
+
+// A runtime's own filter lets some calls through beside a capability alone: the list does so
+// without it, and failed without the calls.
+void Labels::label_gated() {
+  const auto profile = universe_.policy(*answer_.choice).seccomp;
+  if (!question_.asked.seccomp_default || !profile) return;
+  for (const GatedCalls& row : gated_calls()) {
+    Privilege capability{Axis::kCapability, row.capability};
+    auto need = answer_.needs.find({Axis::kSyscall, row.name});
+    bool withheld = universe_.has(capability) && answer_.choice->granted.count(capability) == 0;
+    if (need == answer_.needs.end() || !withheld) continue;
+    std::vector<std::string> calls;
+    for (const std::string& call : profile->syscalls) {
+      if (judged_by(call).value == row.name) calls.push_back(call);
+    }
+    std::string names = base::join(calls, ", ");
+    verdict::Fix fix{"allow " + names + " in the seccomp profile", "seccomp=" + names};
+    answer_.needs[capability] = {need->second.trials, true, fix};
+  }
+}
+
 Step<void> Labels::label_capabilities() {
   const Choice& choice = *answer_.choice;
   std::set<Privilege> used;
   for (const Element& element : universe_.elements()) {
     const Privilege& p = element.privilege;
     if (p.axis != Axis::kCapability || !element.used || choice.granted.count(p) > 0) continue;
-    if (!tolerated(p)) used.insert(p);
+    if (!tolerated(p) && answer_.needs.count(p) == 0) used.insert(p);
   }
   label_stood_in(used);
+  label_gated();
   bool root = choice.granted.count(kRoot) > 0 || !universe_.has(kRoot);
   if (used.empty() || root) return {};
   // The same policy under another uid failed, and there it was refused.
@@ -274,6 +307,10 @@ std::vector<Privilege> Labels::undecided() const {
     const Privilege& p = element.privilege;
     bool fixable = p == kRoot || p == kRootfs ||
                    (p.axis == Axis::kCapability && element.used && !tolerated(p));
+    for (const GatedCalls& row : gated_calls()) {
+      bool gate = p == Privilege{Axis::kCapability, row.capability};
+      fixable |= gate && answer_.choice->granted.count({Axis::kSyscall, row.name}) > 0;
+    }
     bool decided = answer_.choice->granted.count(p) > 0 || answer_.needs.count(p) > 0;
     if (fixable && !decided) list.push_back(p);
   }
@@ -294,6 +331,7 @@ Step<void> Labels::show() {
   PARE_CHECK_OK(show_needed());
   PARE_CHECK_OK(label_user());
   PARE_CHECK_OK(label_files());
+  PARE_CHECK_OK(label_moved());
   if (universe_.recorded()) return label_capabilities();
   return {};
 }

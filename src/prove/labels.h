@@ -31,6 +31,8 @@ class Labels {
   Step<void> label_files();
   Step<void> label_capabilities();
   void label_stood_in(std::set<Privilege>& used);
+  void label_gated();
+  Step<void> label_moved();
   Step<void> label_as_root(const std::set<Privilege>& used);
   bool cares_for_owners() const;
   bool tolerated(const Privilege& capability) const;

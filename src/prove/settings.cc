@@ -21,7 +21,8 @@ bool holds(const List& list, const T& value) {
 
 bool includes(const Switches& all, const Switches& part) {
   auto in = [](const auto& list) { return [&](const auto& one) { return holds(list, one); }; };
-  return std::all_of(part.arguments.begin(), part.arguments.end(), in(all.arguments)) &&
+  return std::all_of(part.ports.begin(), part.ports.end(), in(all.ports)) &&
+         std::all_of(part.arguments.begin(), part.arguments.end(), in(all.arguments)) &&
          std::all_of(part.without.begin(), part.without.end(), in(all.without)) &&
          std::all_of(part.environment.begin(), part.environment.end(), in(all.environment));
 }
@@ -33,7 +34,7 @@ Switches of_endpoint(const OpenEndpoint& endpoint) {
 }
 
 Switches both(Switches a, const Switches& b) {
-  a.add({b.arguments, b.without, b.environment});
+  a.add(b);
   return a;
 }
 
@@ -84,6 +85,7 @@ std::vector<Switches> Settings::singly() const {
     if (changes && !again) list.push_back(off);
   }
   for (const Host& host : hosts_) list.push_back(host.off);
+  if (!universe_.port_move().empty()) list.push_back(universe_.port_move());
   return list;
 }
 
@@ -98,6 +100,8 @@ Step<bool> Settings::passes(Ledger& ledger, const Request& request, const Switch
   int id = record->last(true)->id;
   const evidence::Evidence* evidence = ledger.evidence(id);
   if (evidence != nullptr) universe_.adopt(learn(id, *evidence, switches));
+  const Switches& move = universe_.port_move();
+  if (!move.empty() && includes(switches, move)) universe_.adopt_port_move();
   return true;
 }
 

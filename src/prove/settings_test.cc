@@ -121,6 +121,70 @@ TEST(Settings, DriverCapabilitiesAreTakenAwayByName) {
   EXPECT_EQ(c.proof.policy.environment.at("NVIDIA_DRIVER_CAPABILITIES"), "compute,utility");
 }
 
+// Listens where --port says, else on 80; the checks come to where the policy says.
+std::string by_port_word(World& world, const std::vector<std::string>& today) {
+  const std::vector<std::string> words = world.policy().arguments.value_or(today);
+  auto flag = std::find(words.begin(), words.end(), "--port");
+  auto port = static_cast<uint16_t>(flag == words.end() ? 80 : std::stoi(*(flag + 1)));
+  uint16_t asked = world.policy().ports.empty() ? 80 : world.policy().ports[0].port;
+  if (!world.bind(port)) return "cannot bind";
+  return port == asked ? "" : "nothing listens there";
+}
+
+TEST(Settings, APortOfTheCommandLineIsMovedAboveThePrivilegedOnes) {
+  Case c;
+  c.ports = {80};
+  c.question.target.argv = {"/bin/server", "--threads", "80", "--port", "80"};
+  c.run([&](World& world) { return by_port_word(world, c.question.target.argv); });
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/NET_BIND_SERVICE fixable", "user/root fixable"));
+  EXPECT_EQ(c.find("capability/NET_BIND_SERVICE", Phase::kServe)->fix->text,
+            "listen on 8080 with 8080 instead of 80");
+  EXPECT_THAT(*c.proof.policy.arguments,
+              ElementsAre("/bin/server", "--threads", "80", "--port", "8080"));
+  ASSERT_EQ(c.proof.policy.ports.size(), 1U);
+  EXPECT_EQ(c.proof.policy.ports[0].port, 8080);
+  EXPECT_EQ(c.proof.policy.ports[0].instead, 80);
+  EXPECT_THAT(c.proof.policy.sysctls, IsEmpty());
+  EXPECT_EQ(c.kind("port/80/tcp"), "needed");
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+  EXPECT_LE(c.starts, 10);
+}
+
+TEST(Settings, APortIsMovedByWhatTheFamilyIsKnownFor) {
+  Case c;
+  c.ports = {80};
+  c.question.target.argv = {"llama-server", "-m", "x"};
+  c.run([&](World& world) { return by_port_word(world, c.question.target.argv); });
+  EXPECT_EQ(c.find("capability/NET_BIND_SERVICE", Phase::kServe)->fix->change,
+            "port=80->8080 argument=--port argument=8080");
+}
+
+TEST(Settings, APortThatDoesNotMoveIsLeftToTheSysctl) {
+  Case c;
+  c.ports = {80};
+  c.question.target.argv = {"/bin/server", "--port=80"};
+  c.run([](World& world) -> std::string {
+    bool same = world.policy().ports.empty() || world.policy().ports[0].port == 80;
+    return same && world.bind(80) ? "" : "cannot bind";
+  });
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/NET_BIND_SERVICE fixable", "user/root fixable",
+                                   "sysctl/net.ipv4.ip_unprivileged_port_start needed"));
+  EXPECT_FALSE(c.proof.policy.arguments);
+  EXPECT_EQ(c.proof.policy.ports[0].port, 80);
+}
+
+TEST(Settings, APortIsNotMovedWhereEveryUidMayBindIt) {
+  Case c;
+  c.question = default_question("docker");
+  c.ports = {80};
+  c.question.target.argv = {"/bin/server", "--port", "80"};
+  c.run([&](World& world) { return by_port_word(world, c.question.target.argv); });
+  EXPECT_FALSE(c.proof.policy.arguments);
+  EXPECT_THAT(c.not_unneeded(), IsEmpty());
+}
+
 evidence::Evidence calls_socket(std::vector<uint64_t> families, uint64_t calls) {
   evidence::Evidence evidence;
   evidence.syscalls.push_back({"socket", calls});

@@ -8,6 +8,7 @@
 #include "privilege/seccomp.h"
 #include "prove/arguments.h"
 #include "prove/candidates.h"
+#include "prove/high_port.h"
 #include "prove/usage.h"
 
 namespace pare::prove {
@@ -42,6 +43,29 @@ const std::vector<std::string>& risky_calls() {
   return kCalls;
 }
 
+const std::vector<GatedCalls>& gated_calls() {
+  static const std::vector<GatedCalls> kRows = {
+      {"numa", "SYS_NICE", {"get_mempolicy", "mbind", "set_mempolicy", "set_mempolicy_home_node"}},
+      {"pidfd", "SYS_PTRACE", {"pidfd_getfd"}},
+  };
+  return kRows;
+}
+
+std::vector<std::string> calls_of(const std::string& value) {
+  for (const GatedCalls& row : gated_calls()) {
+    if (row.name == value) return row.calls;
+  }
+  return {value};
+}
+
+Privilege judged_by(const std::string& call) {
+  if (contains(risky_calls(), call)) return {Axis::kSyscall, call};
+  for (const GatedCalls& row : gated_calls()) {
+    if (contains(row.calls, call)) return {Axis::kSyscall, row.name};
+  }
+  return {Axis::kSyscall, ""};
+}
+
 Privilege stand_in(const std::string& capability) {
   if (capability == "NET_BIND_SERVICE") return {Axis::kSysctl, kPortStart};
   if (capability == "IPC_LOCK") return {Axis::kMemlock, "unlimited"};
@@ -68,6 +92,7 @@ Universe::Universe(const Question& question, std::vector<uint16_t> check_ports,
   add_memlock();
   add_driver_capabilities();
   recognise();
+  port_move_ = move_ports(*this);
   mark_used();
   mark_ports();
   sort();
@@ -105,13 +130,14 @@ void Universe::add_asked() {
 
 void Universe::add_used_calls() {
   if (question_.asked.seccomp) return;
-  for (const std::string& name : risky_calls()) {
-    bool used = std::any_of(baselines_.begin(), baselines_.end(), [&](const Evidence& evidence) {
-      return std::any_of(evidence.syscalls.begin(), evidence.syscalls.end(),
-                         [&](const auto& fact) { return fact.name == name && fact.count > 0; });
-    });
-    if (used) elements_.push_back({{Axis::kSyscall, name}});
+  std::set<Privilege> used;
+  for (const Evidence& evidence : baselines_) {
+    for (const evidence::SyscallFact& fact : evidence.syscalls) {
+      Privilege judged = judged_by(fact.name);
+      if (fact.count > 0 && !judged.value.empty()) used.insert(judged);
+    }
   }
+  for (const Privilege& privilege : used) elements_.push_back({privilege});
 }
 
 void Universe::add_written() {
@@ -131,13 +157,15 @@ void Universe::add_written() {
   }
 }
 
+uint64_t Universe::first_free_port() const {
+  auto given = question_.platform.sysctls.find(kPortStart);
+  if (given == question_.platform.sysctls.end()) return kFirstOrdinaryPort;
+  return base::parse_u64(given->second).value_or(kFirstOrdinaryPort);
+}
+
 // A sysctl in place of NET_BIND_SERVICE: in Kubernetes' safe set, and of no use for anything else.
 void Universe::add_port_start() {
-  auto given = question_.platform.sysctls.find(kPortStart);
-  uint64_t start = kFirstOrdinaryPort;
-  if (given != question_.platform.sysctls.end()) {
-    start = base::parse_u64(given->second).value_or(start);
-  }
+  uint64_t start = first_free_port();
   bool low = std::any_of(check_ports_.begin(), check_ports_.end(),
                          [&](uint16_t port) { return port < start; });
   for (const Evidence& evidence : baselines_) {
@@ -254,12 +282,15 @@ privilege::SeccompProfile Universe::profile(const Choice& choice, bool no_new_pr
   for (const Element& element : elements_) {
     bool one = element.privilege.axis == Axis::kSyscall && element.privilege.value != "any";
     if (!one) continue;
+    const std::string& value = element.privilege.value;
     if (choice.granted.count(element.privilege) > 0) {
-      calls.insert(element.privilege.value);
+      if (contains(risky_calls(), value)) calls.insert(value);
       continue;
     }
-    calls.erase(element.privilege.value);
-    serve.erase(element.privilege.value);
+    for (const std::string& call : calls_of(value)) {
+      calls.erase(call);
+      serve.erase(call);
+    }
   }
   privilege::SeccompProfile profile;
   profile.syscalls.assign(calls.begin(), calls.end());
@@ -371,7 +402,9 @@ privilege::Policy Universe::policy(const Choice& choice) const {
     policy.sysctls[kPortStart] = std::to_string(lowest);
   }
   withhold_driver_capabilities(choice, policy);
-  policy = with_switches(std::move(policy), switches_);
+  Switches switches = switches_;
+  if (moved_ && !choice.today_ports) switches.add(port_move_);
+  policy = with_switches(std::move(policy), switches);
   for (const auto& [name, value] : choice.environment) policy.environment[name] = value;
   return policy;
 }

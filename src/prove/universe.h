@@ -43,8 +43,13 @@ struct Switches {
   std::vector<std::string> arguments;              // appended
   std::vector<std::string> without;                // left out
   std::map<std::string, std::string> environment;  // set
-  bool empty() const { return arguments.empty() && without.empty() && environment.empty(); }
+  std::map<size_t, std::string> words;             // of its command, replaced by position
+  std::map<uint16_t, uint16_t> ports;              // where it listens today, and then
+  bool empty() const {
+    return arguments.empty() && without.empty() && environment.empty() && words.empty();
+  }
   void add(const target::ServerSwitch& more);
+  void add(const Switches& more);
 };
 
 struct TmpfsForm {
@@ -60,6 +65,7 @@ struct Choice {
   std::map<std::string, TmpfsForm> forms;  // of writable paths
   std::map<std::string, std::string> environment;
   std::set<std::string> calls;  // allowed although the baseline never made them
+  bool today_ports = false;     // it listens where it does today, whatever was adopted
   bool operator==(const Choice&) const = default;
 };
 
@@ -100,6 +106,14 @@ class Universe {
   const target::Server* server() const { return server_; }
   // From now on every policy holds them.
   void adopt(Switches switches) { switches_ = std::move(switches); }
+  // How its own settings would move every port below the platform's first free one; empty where
+  // none is known to, or where none is below.
+  const Switches& port_move() const { return port_move_; }
+  void adopt_port_move() { moved_ = true; }
+  bool moved() const { return moved_; }
+  uint64_t first_free_port() const;
+  // What the engine appends to the entry point.
+  std::vector<std::string> command() const;
   // The whole target, with settings changed.
   privilege::Policy with_switches(privilege::Policy policy, const Switches& switches) const;
   // Variables that send a server without a home to /tmp: those that any takes, then its family's.
@@ -134,12 +148,27 @@ class Universe {
   std::vector<Element> other_ports_;
   bool can_raise_memlock_ = true;
   const target::Server* server_ = nullptr;
-  Switches switches_;
+  Switches switches_, port_move_;
+  bool moved_ = false;
   uint64_t pids_limit_ = 0;
 };
 
 // Calls that are judged one by one when they were used.
 const std::vector<std::string>& risky_calls();
+
+// Calls that a runtime's own filter lets through only beside a capability which they do not take
+// themselves (moby profiles/seccomp/default.json); judged together, as syscall/NAME.
+struct GatedCalls {
+  std::string name;
+  std::string capability;
+  std::vector<std::string> calls;
+};
+const std::vector<GatedCalls>& gated_calls();
+
+// The calls behind syscall/VALUE.
+std::vector<std::string> calls_of(const std::string& value);
+// The privilege that a call is judged by; without a value where it is not judged by itself.
+Privilege judged_by(const std::string& call);
 
 // What can stand in for a capability without being root's alone: the port sysctl for
 // NET_BIND_SERVICE, a higher memlock limit for IPC_LOCK; else the capability itself.

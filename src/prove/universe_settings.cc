@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <utility>
 
 #include "base/text.h"
 #include "prove/candidates.h"
@@ -55,15 +56,6 @@ bool asks_for_gpus(const target::Target& target) {
   return !target.gpus.empty() || by_runtime;
 }
 
-// Without the program that the engine puts before it.
-std::vector<std::string> command_of(const target::Target& target) {
-  std::vector<std::string> entry = target::entry_point(target);
-  const std::vector<std::string>& argv = target.argv;
-  bool first = entry.size() <= argv.size() && std::equal(entry.begin(), entry.end(), argv.begin());
-  auto begin = argv.begin() + static_cast<std::ptrdiff_t>(first ? entry.size() : 0);
-  return {begin, argv.end()};
-}
-
 template <typename T>
 void add_missing(std::vector<T>& list, const std::vector<T>& more) {
   for (const T& one : more) {
@@ -72,6 +64,21 @@ void add_missing(std::vector<T>& list, const std::vector<T>& more) {
 }
 
 }  // namespace
+
+// Without the program that the engine puts before it.
+std::vector<std::string> Universe::command() const {
+  std::vector<std::string> entry = target::entry_point(question_.target);
+  const std::vector<std::string>& argv = question_.target.argv;
+  bool first = entry.size() <= argv.size() && std::equal(entry.begin(), entry.end(), argv.begin());
+  auto begin = argv.begin() + static_cast<std::ptrdiff_t>(first ? entry.size() : 0);
+  return {begin, argv.end()};
+}
+
+void Switches::add(const Switches& more) {
+  add(target::ServerSwitch{more.arguments, more.without, more.environment});
+  words.insert(more.words.begin(), more.words.end());
+  ports.insert(more.ports.begin(), more.ports.end());
+}
 
 void Switches::add(const target::ServerSwitch& more) {
   add_missing(arguments, more.arguments);
@@ -113,17 +120,21 @@ std::vector<OpenEndpoint> Universe::open_endpoints(const std::vector<verdict::Ch
   std::vector<OpenEndpoint> list;
   std::set<Privilege> seen;
   for (const evidence::ListenerFact& fact : evidence.listeners) {
+    uint16_t today = fact.port;
+    for (const auto& [from, to] : port_move_.ports) {
+      if (fact.port == to) today = from;
+    }
     bool reachable =
-        std::find(check_ports_.begin(), check_ports_.end(), fact.port) != check_ports_.end();
+        std::find(check_ports_.begin(), check_ports_.end(), today) != check_ports_.end();
     if (!reachable || fact.protocol != "tcp") continue;
     for (const evidence::EndpointFact& endpoint : fact.endpoints) {
-      if (closed(endpoint.status) || asked_by(checks, fact.port, endpoint.path)) continue;
-      std::string port = check_ports_.size() == 1 ? "" : ":" + std::to_string(fact.port);
+      if (closed(endpoint.status) || asked_by(checks, today, endpoint.path)) continue;
+      std::string port = check_ports_.size() == 1 ? "" : ":" + std::to_string(today);
       OpenEndpoint one;
       one.element.privilege = {Axis::kEndpoint, endpoint.method + " " + port + endpoint.path};
       one.element.used = true;
       one.element.used_by = "HTTP " + std::to_string(endpoint.status);
-      one.port = fact.port;
+      one.port = today;
       one.method = endpoint.method;
       one.path = endpoint.path;
       one.role = endpoint.role;
@@ -138,14 +149,19 @@ std::vector<OpenEndpoint> Universe::open_endpoints(const std::vector<verdict::Ch
 privilege::Policy Universe::with_switches(privilege::Policy policy,
                                           const Switches& switches) const {
   for (const auto& [name, value] : switches.environment) policy.environment[name] = value;
-  if (switches.arguments.empty() && switches.without.empty()) return policy;
-  std::vector<std::string> words = command_of(question_.target);
+  for (privilege::PortGrant& grant : policy.ports) {
+    auto moved = switches.ports.find(grant.port);
+    if (moved == switches.ports.end()) continue;
+    grant.instead = std::exchange(grant.port, moved->second);
+  }
+  std::vector<std::string> words = command();
+  for (const auto& [position, word] : switches.words) words.at(position) = word;
   std::erase_if(words, [&](const std::string& word) {
     const auto& away = switches.without;
     return std::find(away.begin(), away.end(), word) != away.end();
   });
   add_missing(words, switches.arguments);
-  if (words != command_of(question_.target)) policy.arguments = words;
+  if (words != command()) policy.arguments = words;
   return policy;
 }
 

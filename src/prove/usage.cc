@@ -66,7 +66,7 @@ void mark_egress(Element& element, const Evidence& evidence, const privilege::Po
 
 void mark_syscall(Element& element, const Evidence& evidence, const privilege::Policy&) {
   for (const evidence::SyscallFact& fact : evidence.syscalls) {
-    if (fact.name != element.privilege.value || fact.count == 0) continue;
+    if (judged_by(fact.name) != element.privilege || fact.count == 0) continue;
     note_use(element, fact.name + "(2)", "", fact.serve || fact.phase == Phase::kServe);
   }
 }

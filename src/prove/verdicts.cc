@@ -104,7 +104,7 @@ class Words {
                    [&](const auto& f) { return f.name == value && f.refused > 0 && !f.advisory; });
       case Axis::kSyscall:
         return any(e.syscalls, [&](const auto& f) {
-          return f.refused > 0 && (f.name == value || value == "any");
+          return f.refused > 0 && (judged_by(f.name) == element.privilege || value == "any");
         });
       case Axis::kEgress:
         return any(e.egress, [&](const auto& f) {
@@ -292,6 +292,10 @@ class Words {
       verdict.asked = verdict.used = true;
       verdict.trials = {1};
       verdict.because = "the checks speak to it";
+      auto moved = universe_.port_move().ports.find(port);
+      if (universe_.moved() && moved != universe_.port_move().ports.end()) {
+        verdict.because += fmt::format(", on {} by the server's own setting", moved->second);
+      }
       add(verdict);
     }
     for (const Element& port : universe_.other_ports()) {

@@ -171,6 +171,52 @@ TEST(Zoo, LockedMemoryOnDockerIsFixedByTheLimit) {
   EXPECT_EQ(c.find("capability/IPC_LOCK", Phase::kServe)->fix->change, "memlock=unlimited");
 }
 
+std::string places_memory(World& world) {
+  return world.call("set_mempolicy") && world.call("mbind") ? serves(world) : "set_mempolicy";
+}
+
+Case with_nice(const std::string& platform) {
+  Case c;
+  c.question = default_question(platform);
+  c.question.target.kind = target::Kind::kImage;
+  c.question.asked = target::asked_policy(c.question.target, c.question.platform);
+  c.question.asked.capabilities.add(*privilege::capability_number("SYS_NICE"));
+  return c;
+}
+
+TEST(Zoo, CallsOfNumaInTheListStandInForSysNice) {
+  Case c = with_nice("docker");
+  ASSERT_TRUE(c.question.asked.seccomp_default);
+  c.run(places_memory);
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/SYS_NICE fixable", "syscall/numa needed"));
+  EXPECT_EQ(c.find("capability/SYS_NICE", Phase::kServe)->fix->text,
+            "allow mbind, set_mempolicy in the seccomp profile");
+  EXPECT_TRUE(c.proof.policy.capabilities.empty());
+  EXPECT_THAT(c.proof.policy.seccomp->syscalls, testing::Contains("mbind"));
+  EXPECT_THAT(c.proof.policy.seccomp->syscalls, testing::Not(testing::Contains("get_mempolicy")));
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+  EXPECT_LE(c.starts, 9);
+}
+
+TEST(Zoo, CallsOfNumaWhereNoFilterStandsNeedNoSysNice) {
+  Case c = with_nice("kubernetes");
+  c.run(places_memory);
+  EXPECT_THAT(c.not_unneeded(), ElementsAre("syscall/numa needed"));
+}
+
+TEST(Zoo, CallsOfNumaThatAreTolerated) {
+  Case c = with_nice("docker");
+  c.run([](World& world) {
+    world.call("set_mempolicy");
+    return serves(world);
+  });
+  EXPECT_THAT(c.not_unneeded(), IsEmpty());
+  EXPECT_TRUE(c.find("syscall/numa", Phase::kServe)->tolerated);
+  EXPECT_THAT(c.proof.policy.seccomp->syscalls, testing::Not(testing::Contains("set_mempolicy")));
+  EXPECT_LE(c.starts, 6);
+}
+
 TEST(Zoo, BeaconIsUsedAndTolerated) {
   Case c;
   c.run([](World& world) {

@@ -277,7 +277,10 @@ std::vector<std::pair<std::string, std::string>> policy_lines(const privilege::P
                                })},
       {"ports", list_or_none(policy.ports,
                              [](const privilege::PortGrant& p) {
-                               return fmt::format("{}/{} {}", p.port, p.protocol, p.role);
+                               std::string text =
+                                   fmt::format("{}/{} {}", p.port, p.protocol, p.role);
+                               if (p.instead == 0) return text;
+                               return text + fmt::format(" (instead of {})", p.instead);
                              })},
       {"egress", policy.egress_any
                      ? "any"

@@ -157,6 +157,7 @@ Result<StartResult> Runner::start(const prove::Request& request, int number,
     start.options.open_network = true;
   }
   start.checks = options_.checks;
+  check::to_moved_ports(start.checks, request.policy.ports);
   start.detect = options_.checks.empty();
   start.record = options_.record && number == 0;
   start.patience = patience(request);
