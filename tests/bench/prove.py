@@ -1,31 +1,50 @@
 #!/usr/bin/python3
 """./dev bench prove: starts and seconds of a proof beside one removal at a time, of the same privileges
-on the same host and as often confirmed; planted servers (all of them with --all) and llama-server.
-One JSON object a line."""
+on the same host and as often confirmed. One JSON object a line; a server's has the starts and seconds
+of both, and the most starts that the search's bound allows.
+
+    prove.py [BUILD] [--all] [--minutes N] [--jobs N] [NAME...]
+
+NAME: planted servers, or llama-server; without, some of each. --all: every planted server that has a
+proof. --minutes: none is begun after that long, and those that were not are named. --jobs: servers side
+by side (as many as there are processors); their starts are the same, their seconds are not.
+"""
+import argparse
+import concurrent.futures
 import json
 import math
 import os
 import pathlib
 import statistics
 import sys
+import time
 
-BUILD = pathlib.Path(next((w for w in sys.argv[1:] if not w.startswith("-")), "build/release"))
-os.environ["PARE_BUILD"] = str(BUILD.resolve())
+options = argparse.ArgumentParser()
+options.add_argument("words", nargs="*")
+options.add_argument("--all", action="store_true")
+options.add_argument("--minutes", type=float, default=math.inf)
+options.add_argument("--jobs", type=int, default=os.cpu_count())
+OPTIONS = options.parse_args()
+BUILD = next((w for w in OPTIONS.words if "/" in w), "build/release")
+os.environ["PARE_BUILD"] = str(pathlib.Path(BUILD).resolve())
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tests/e2e"))
 sys.dont_write_bytecode = True
 import llama_test  # noqa: E402
 import planted_test  # noqa: E402
 
-SOME = "nothing raw_infer raw_tolerated cache_third port80 drop_plain model_owner personality_start"
+SOME = (
+    "llama-server nothing raw_infer raw_tolerated cache_third port80 drop_plain model_owner "
+    "personality_start"
+)
 GOAL = 0.25
 
 
-def say(case, value, unit, goal=None, ok=None):
+def say(case, value, unit, goal=None, ok=None, **more):
     row = {"bench": "prove", "case": case, "value": round(value, 3), "unit": unit}
     if goal is not None:
         row.update(goal=goal, ok=ok)
-    print(json.dumps(row), flush=True)
+    print(json.dumps({**row, **more}), flush=True)
     return ok is not False
 
 
@@ -39,96 +58,98 @@ def bound(proof):
     asked = [v for v in proof["verdicts"] if v["axis"] != "port"]
     kept = [v for v in asked if v["verdict"] in ("needed", "fixable")]
     k, n = len(kept), max(len(asked), 2)
-    return 2 + 3 + 4 + 4 * k + 2 * (k + 1) * math.log2(n)
+    return math.floor(2 + 3 + 4 + 4 * k + 2 * (k + 1) * math.log2(n))
 
 
-class Contest:
-    def __init__(self):
-        self.rows, self.fine = [], True
+class Llama(llama_test.Llama):
+    def words(self):
+        volume = f"{self.models}:/models"
+        return self.llama, llama_test.ARGV, ["--volume", volume], llama_test.CHECKS
 
-    def hold(self, name, prove):
-        """prove(*options) -> (Run, proof)"""
-        ours, proof = prove()
-        theirs, other = prove("--one-by-one")
+
+class Planted(planted_test.Prover):
+    def __init__(self, server):
+        super().__init__()
+        self.server = server
+
+    def words(self):
+        row = planted_test.expectation(self.server, "kubernetes")
+        return *super().words(self.server, row), row.get("checks", planted_test.TRUTH["checks"])
+
+
+def contest(name, ground):
+    """One row for `name`; (our starts, theirs, our seconds, theirs), None where there is no proof."""
+    ground.setUp()
+    try:
+        root, argv, more, checks = ground.words()
+        results = []
+        for manner in ([], ["--one-by-one"]):
+            out = ground.dir / f"out{len(manner)}"
+            results.append(
+                ground.prove(root, argv, *more, *manner, out=out, checks=checks, timeout=1200)
+            )
+        (ours, proof), (theirs, other) = results
         if proof is None or other is None:
             print(f"{name}: no proof\n{ours}\n{theirs}", file=sys.stderr)
-            self.fine = False
-            return
-        row = (starts(proof), starts(other), ours.seconds, theirs.seconds)
-        self.rows.append(row)
-        say(f"{name}: starts", row[0], "starts")
-        say(f"{name}: starts, one by one", row[1], "starts")
-        say(f"{name}: seconds", row[2], "s")
-        say(f"{name}: seconds, one by one", row[3], "s")
-        limit = bound(proof)
-        self.fine &= say(f"{name}: trials of the bound", row[0] / limit, "ratio", "<= 1", row[0] <= limit)
-
-    def end(self):
-        ours, theirs = sum(r[0] for r in self.rows), sum(r[1] for r in self.rows)
-        self.fine &= say("all: starts", ours / theirs, "ratio", f"<= {GOAL}", ours <= GOAL * theirs)
-        worst = max(r[0] / r[1] for r in self.rows)
-        say("worst server: starts", worst, "ratio")
-        say("median server: starts", statistics.median(r[0] / r[1] for r in self.rows), "ratio")
-        say("all: seconds", sum(r[2] for r in self.rows) / sum(r[3] for r in self.rows), "ratio")
-
-
-def planted(contest, name):
-    server = next(s for s in planted_test.TRUTH["servers"] if s["name"] == name)
-    row = planted_test.expectation(server, "kubernetes")
-    if row.get("flaky") or row.get("network") or row["exit"] not in (0, [0]):
-        return
-    ground = planted_test.Prover()
-    ground.setUp()
-    try:
-        root, volumes, argv = ground.prepare(server, row)
-        options = list(row.get("options", []))
-        for source, path in volumes:
-            options += ["--volume", f"{source}:{path}"]
-        contest.hold(
+            return None
+        most, row = bound(proof), (starts(proof), starts(other), ours.seconds, theirs.seconds)
+        say(
             name,
-            lambda *more: ground.prove(
-                root,
-                argv,
-                *options,
-                *more,
-                out=ground.dir / f"out{len(more)}",
-                checks=row.get("checks", planted_test.TRUTH["checks"]),
-                timeout=1200,
-            ),
+            row[0] / row[1],
+            "ratio",
+            starts=row[0],
+            startsOneByOne=row[1],
+            seconds=round(row[2], 1),
+            secondsOneByOne=round(row[3], 1),
+            bound=most,
+            withinBound=row[0] <= most,
         )
+        return row if row[0] <= most else None
     finally:
         ground.doCleanups()
 
 
-def llama(contest):
-    ground = llama_test.Llama("test_oci")
-    ground.setUp()
-    try:
-        contest.hold(
-            "llama-server",
-            lambda *more: ground.prove(
-                ground.llama,
-                llama_test.ARGV,
-                "--volume",
-                f"{ground.models}:/models",
-                *more,
-                out=ground.dir / f"out{len(more)}",
-                checks=llama_test.CHECKS,
-                timeout=1200,
-            ),
-        )
-    finally:
-        ground.doCleanups()
+def has_proof(server):
+    row = planted_test.expectation(server, "kubernetes")
+    return not row.get("flaky") and not row.get("network") and row["exit"] in (0, [0])
+
+
+def grounds():
+    """[(name, ground)]"""
+    names = [w for w in OPTIONS.words if "/" not in w] or SOME.split()
+    servers = {s["name"]: s for s in planted_test.TRUTH["servers"] if has_proof(s)}
+    if OPTIONS.all:
+        names = ["llama-server", *servers]
+    return [(n, Llama("test_oci") if n == "llama-server" else Planted(servers[n])) for n in names]
 
 
 def main():
-    names = [s["name"] for s in planted_test.TRUTH["servers"]] if "--all" in sys.argv else SOME.split()
-    contest = Contest()
-    llama(contest)
-    for name in names:
-        planted(contest, name)
-    contest.end()
-    return 0 if contest.fine else 1
+    end = time.monotonic() + OPTIONS.minutes * 60
+    left_out, rows = [], []
+
+    def run(job):
+        name, ground = job
+        if time.monotonic() > end:
+            left_out.append(name)
+            return
+        rows.append(contest(name, ground))
+
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(OPTIONS.jobs) as pool:
+        list(pool.map(run, grounds()))
+    if left_out:
+        print(f"no time was left for {', '.join(left_out)}", file=sys.stderr)
+    good = [r for r in rows if r is not None]
+    if not good:
+        return 1
+    ratio = sum(r[0] for r in good) / sum(r[1] for r in good)
+    ratios = [r[0] / r[1] for r in good]
+    fine = say("all: starts", ratio, "ratio", f"<= {GOAL}", ratio <= GOAL, servers=len(good))
+    say("worst server: starts", max(ratios), "ratio")
+    say("median server: starts", statistics.median(ratios), "ratio")
+    say("all: seconds", sum(r[2] for r in good) / sum(r[3] for r in good), "ratio")
+    say("wall time", time.monotonic() - began, "s")
+    return 0 if fine and len(good) == len(rows) else 1
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 #!/usr/bin/python3
-"""The same verdicts through the Docker Engine API: planted servers as images of docker run lines."""
+"""The same verdicts through the Docker Engine API: planted servers as images of docker run lines.
+
+    docker_test.py [-v] [NAME...]      NAME: only these servers
+"""
 import sys
 import unittest
 
@@ -17,14 +20,17 @@ SERVERS = (
     "model_owner",
     "exec_cache",
     "admin_port",
+    "numa_start",
 )
 
 
 class Docker(harness.Ground):
+    names = SERVERS
+
     def test_planted_servers(self):
         daemon = self.docker_daemon()
         rows = {s["name"]: s for s in planted_test.TRUTH["servers"]}
-        for name in SERVERS:
+        for name in self.names:
             for platform in planted_test.PLATFORMS:
                 with self.subTest(server=name, platform=platform):
                     differences, run = planted_test.judge(rows[name], platform, daemon)
@@ -38,4 +44,5 @@ class Docker(harness.Ground):
 
 
 if __name__ == "__main__":
-    sys.exit(unittest.main(defaultTest="Docker"))
+    Docker.names = [w for w in sys.argv[1:] if w != "-v"] or SERVERS
+    sys.exit(unittest.main(defaultTest="Docker", argv=sys.argv[:1] + ["-v"] * ("-v" in sys.argv)))

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import unittest
 
 import harness
@@ -30,16 +31,26 @@ ALWAYS = ["user/root", "escalation/new-privileges", "rootfs/write"] + [
 # Privileges on these axes are "unneeded" where truth.json does not say otherwise.
 JUDGED = ("user", "escalation", "capability", "rootfs", "volume-write", "egress")
 
+# docker run's words for what a compose service asks for.
+OPTION_OF = {
+    "devices": "--device",
+    "ipc": "--ipc",
+    "pid": "--pid",
+    "shm_size": "--shm-size",
+    "sysctls": "--sysctl",
+}
+
 Difference = collections.namedtuple("Difference", "what expected actual")
 
 
-def expectation(server, platform):
+def expectation(server, platform, engine="oci"):
     """The server's row with what is different on `platform` laid over it."""
     row = {"exit": 0, "verdicts": {}, "policy": {}, **server}
-    over = server.get(platform, {})
-    for field in ("verdicts", "policy"):
-        row[field] = {**row[field], **over.get(field, {})}
-    return {**row, **{k: v for k, v in over.items() if k not in ("verdicts", "policy")}}
+    for over in (server.get(platform, {}), server.get(f"{platform} by {engine}", {})):
+        for field in ("verdicts", "policy"):
+            row[field] = {**row[field], **over.get(field, {})}
+        row.update({k: v for k, v in over.items() if k not in ("verdicts", "policy")})
+    return row
 
 
 def as_row(expected):
@@ -123,6 +134,8 @@ def compare_policy(row, policy):
         "policy writable", plan.get("writable", []), [w["path"] for w in policy["writable"]]
     )
     yield from differ("policy writable count", plan.get("writables"), len(policy["writable"]))
+    if (least := plan.get("pidsAtLeast")) is not None:
+        yield from differ("policy pids", True, (policy["pidsMax"] or 0) >= least)
     for path in plan.get("exec", []):
         yield from differ(
             f"policy exec {path}",
@@ -187,15 +200,37 @@ class Prover(harness.Ground):
         return (
             self.root(server["name"], server.get("root")),
             volumes,
-            ["/" + server["name"], *row.get("args", [])],
+            ["/" + server["name"], *row.get("args", [])]
+            + ([self.shared()] if row.get("shared") else []),
         )
 
-    def judge(self, server, platform):
-        row = expectation(server, platform)
+    def shared(self):
+        """A file in the host's own /dev/shm, for as long as the test runs."""
+        file = tempfile.NamedTemporaryFile(prefix="pare-e2e-", dir="/dev/shm")
+        self.addCleanup(file.close)
+        os.chmod(file.name, 0o644)
+        return file.name
+
+    def compose(self, asked, argv):
+        """A compose file of one service that asks for more than a command line can say."""
+        service = {"image": "planted", "network_mode": "none", "command": argv, **asked}
+        path = self.dir / "compose.yaml"
+        path.write_text(f"services:\n  server: {json.dumps(service)}\n")
+        return path
+
+    def words(self, server, row):
+        """The root file system, the words after --, options."""
         root, volumes, argv = self.prepare(server, row)
+        if "compose" in row:
+            argv = [self.compose(row["compose"], argv)]
         options = list(row.get("options", []))
         for source, path in volumes:
             options += ["--volume", f"{source}:{path}"]
+        return root, argv, options
+
+    def judge(self, server, platform):
+        row = expectation(server, platform)
+        root, argv, options = self.words(server, row)
         with harness.network(self.dir) if row.get("network") else contextlib.nullcontext() as netns:
             run, proof = self.prove(
                 root,
@@ -208,13 +243,19 @@ class Prover(harness.Ground):
         return list(compare(row, run, proof)), run, proof
 
     def judge_by_docker(self, server, platform, daemon):
-        row = expectation(server, platform)
+        row = expectation(server, platform, "docker")
         root, volumes, argv = self.prepare(server, row)
         image = f"planted-{server['name'].replace('_', '-')}:{platform}"
         daemon.load(image, root)
         line, out = ["docker", "run", "--rm", "--network", "none"], self.dir / "out"
         for source, path in volumes:
             line += ["-v", f"{source}:{path}"]
+        for key, asked in row.get("compose", {}).items():
+            values = asked if isinstance(asked, list) else [asked]
+            if isinstance(asked, dict):
+                values = [f"{name}={value}" for name, value in asked.items()]
+            for value in values:
+                line += [OPTION_OF[key], value]
         words = ["prove", "--for", platform, "-o", out, "--json", "--ready-within", "20s"]
         for check in row.get("checks", TRUTH["checks"]):
             words += ["--check", check]
