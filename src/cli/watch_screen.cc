@@ -127,7 +127,7 @@ class Screen final : public WatchView {
 
   template <typename F>
   void put(const Destination& destination, F&& line) const {
-    const uint64_t refused = destination.denied_attempts() + destination.questions_denied;
+    const uint64_t refused = destination.refusals();
     std::string by = base::join({destination.processes.begin(), destination.processes.end()}, ",");
     const std::string remark = destination.remark();
     line(fmt::format("{:36} {:22} {:>7} {:>7}  {}{}{}", cut(destination.name, 36),

@@ -88,6 +88,9 @@ std::string Destination::remark() const {
   if (own_resolver) parts.emplace_back("a resolver of its own choice");
   if (rebound > 0) parts.emplace_back("a private address behind a public name");
   if (packets > 0) parts.emplace_back("a packet socket, or the kernel's own packets");
+  if (unsent > 0)
+    parts.push_back(fmt::format("{} datagram sockets connected, nothing sent", unsent));
+  if (protocols.count("udp") > 0 && ports.count(443) > 0) parts.emplace_back("QUIC, by its port");
   for (const std::string& server : server_names)
     if (server != name) parts.push_back("says it wants " + server);
   return base::join(parts, "; ");
@@ -189,7 +192,8 @@ void EgressLedger::take_attempt(const Attempt& attempt) {
     destination->last_port = std::max(destination->last_port, attempt.port);
   }
   uint64_t Destination::*const counts[] = {&Destination::allowed, &Destination::denied,
-                                           &Destination::rebound, &Destination::packets};
+                                           &Destination::rebound, &Destination::packets,
+                                           &Destination::unsent};
   destination->*counts[attempt.verdict] += attempt.count;
   destination->bytes += attempt.bytes;
   add_times(*destination, attempt);
@@ -237,6 +241,7 @@ nlohmann::json to_json(const Destination& destination, uint64_t origin_ns) {
                          {"denied", destination.denied_attempts()},
                          {"rebound", destination.rebound},
                          {"packets", destination.packets},
+                         {"unsent", destination.unsent},
                          {"questions", destination.questions},
                          {"questionsDenied", destination.questions_denied},
                          {"bytes", destination.bytes},

@@ -26,19 +26,25 @@ struct Destination {
   std::set<uint16_t> ports;
   uint16_t first_port = 0, last_port = 0;  // the lowest and highest that was seen; 0: none
   uint64_t allowed = 0, denied = 0, rebound = 0, packets = 0;  // attempts by verdict
-  uint64_t questions = 0, questions_denied = 0;                // DNS
-  uint64_t names = 1;                                          // distinct ones, of "*.example"
-  uint64_t bytes = 0;                                          // of datagrams and questions
-  bool own_resolver = false;           // asked a resolver that is not the container's
-  bool tunnel = false;                 // names that carry data
-  uint64_t first_ns = 0, last_ns = 0;  // CLOCK_MONOTONIC
-  std::vector<uint64_t> times_ns;      // the latest, at most kMaxTimes, ascending
+  uint64_t unsent = 0;                           // datagram sockets whose connect was refused
+  uint64_t questions = 0, questions_denied = 0;  // DNS
+  uint64_t names = 1;                            // distinct ones, of "*.example"
+  uint64_t bytes = 0;                            // of datagrams and questions
+  bool own_resolver = false;                     // asked a resolver that is not the container's
+  bool tunnel = false;                           // names that carry data
+  uint64_t first_ns = 0, last_ns = 0;            // CLOCK_MONOTONIC
+  std::vector<uint64_t> times_ns;                // the latest, at most kMaxTimes, ascending
 
   uint64_t denied_attempts() const { return denied + rebound + packets; }
   uint64_t attempts() const { return allowed + denied_attempts(); }
   // A question that led to an attempt is no try of its own.
-  uint64_t tries() const { return std::max(attempts(), questions); }
-  bool refused() const { return denied_attempts() + questions_denied > 0; }
+  uint64_t tries() const { return std::max(attempts() + unsent, questions); }
+  // Connecting a datagram socket is also how programs ask which address they would send from: where
+  // something was let through it says nothing.
+  uint64_t refusals() const {
+    return denied_attempts() + questions_denied + (allowed == 0 ? unsent : 0);
+  }
+  bool refused() const { return refusals() > 0; }
   std::optional<Beacon> beacon() const { return find_beacon(times_ns, ports.size()); }
   // "tcp 443", "udp 40012-59871 (37 ports)", "dns".
   std::string service() const;

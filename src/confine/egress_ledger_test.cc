@@ -52,6 +52,24 @@ TEST(EgressLedger, AttemptsAreGroupedByDestinationNotByPort) {
   EXPECT_THAT(one.remark(), HasSubstr("random ports"));
 }
 
+TEST(EgressLedger, AConnectedDatagramSocketIsARefusalOnlyWhereNothingWasLetThrough) {
+  EgressLedger ledger;
+  Look look;
+  look.attempts = {attempt("203.0.113.9", 443, 1), attempt("203.0.113.8", 443, 1),
+                   attempt("203.0.113.8", 443, 2)};
+  for (Attempt& each : look.attempts) each.protocol = 17;
+  look.attempts[0].verdict = look.attempts[1].verdict = PARE_EGRESS_UNSENT;
+  look.attempts[2].verdict = PARE_EGRESS_ALLOWED;
+  ledger.take(look, {});
+  const Destination& refused = ledger.destinations().at("203.0.113.9");
+  EXPECT_TRUE(refused.refused());
+  EXPECT_EQ(refused.attempts(), 0U);
+  EXPECT_EQ(refused.tries(), 1U);
+  EXPECT_THAT(refused.remark(), HasSubstr("1 datagram sockets connected, nothing sent"));
+  EXPECT_THAT(refused.remark(), HasSubstr("QUIC"));
+  EXPECT_FALSE(ledger.destinations().at("203.0.113.8").refused());
+}
+
 TEST(EgressLedger, NamesThatCarryDataAreOneTunnel) {
   EgressLedger ledger;
   for (int i = 0; i < 40; ++i) {

@@ -132,7 +132,8 @@ nlohmann::json to_json(const WindowReport& report) {
        {{"allowed", report.totals.attempts[PARE_EGRESS_ALLOWED]},
         {"denied", report.totals.attempts[PARE_EGRESS_DENIED]},
         {"rebound", report.totals.attempts[PARE_EGRESS_REBOUND]},
-        {"packet", report.totals.attempts[PARE_EGRESS_PACKET]}}},
+        {"packet", report.totals.attempts[PARE_EGRESS_PACKET]},
+        {"unsent", report.totals.attempts[PARE_EGRESS_UNSENT]}}},
       {"questions",
        {{"allowed", report.totals.questions[PARE_EGRESS_ALLOWED]},
         {"denied", report.totals.questions[PARE_EGRESS_DENIED]}}},
@@ -232,6 +233,7 @@ std::string metrics_text(const WindowReport& report) {
     attempts(each, "allowed", each.allowed);
     attempts(each, "denied", each.denied_attempts());
     attempts(each, "question", each.questions_denied);
+    attempts(each, "unsent", each.unsent);
   }
   text +=
       "# HELP pare_egress_beacon_period_seconds Interval at which a destination is called.\n"

@@ -65,7 +65,9 @@ enum pare_egress_verdict {
   PARE_EGRESS_DENIED,
   PARE_EGRESS_REBOUND,  // denied: an allowed name's answer held this private address
   PARE_EGRESS_PACKET,   // denied on the host's side: it came through no IP socket
+  PARE_EGRESS_UNSENT,   // a datagram socket's connect was refused, which would have sent nothing
   PARE_EGRESS_VERDICTS,
+  PARE_EGRESS_TOTALS = 8,  // a power of two, for the verifier
 };
 
 struct pare_egress_key {

@@ -5,6 +5,7 @@
 #define PASS 1
 #define DENY 0         // EPERM to who sends
 #define DENY_SILENT 2  // NET_XMIT_DROP: who sends hears nothing (include/linux/bpf-cgroup.h)
+#define NAMELESS 80    // bytes of a TCP packet too short to say a server's name
 
 static __always_inline bool current_in_scope(void) {
   return !scope_level || (scope_id && bpf_get_current_ancestor_cgroup_id(scope_level) == scope_id);
@@ -67,15 +68,17 @@ static __always_inline int decide(struct bpf_sock_addr* ctx, struct wanted* w, b
   if (!stream && is_peer(w->address, w->port, ctx->sk->src_port)) return PASS;
   if (is_allowed(w)) {
     aim(state, w, ROLE_ACTIVE);
-    if (stream)
-      count_try(w->address, w->port, w->protocol, PARE_EGRESS_ALLOWED, state, 0);
+    if (stream) count_try(w->address, w->port, w->protocol, PARE_EGRESS_ALLOWED, state, 0);
     return PASS;
   }
   aim(state, w, ROLE_DENIED);
-  // Connecting a datagram socket sends nothing: it fails as it does without a route, and is no
-  // attempt.
-  if (!stream && connects)
-    return refusal == PARE_EGRESS_UNREACHABLE ? refuse() : PASS;
+  // Connecting a datagram socket sends nothing: it fails as it does without a route. What would
+  // have been sent is never seen, so it is told apart; port 0 is getaddrinfo(3) sorting addresses.
+  if (!stream && connects) {
+    if (refusal != PARE_EGRESS_UNREACHABLE) return PASS;
+    if (w->port) count_try(w->address, w->port, w->protocol, PARE_EGRESS_UNSENT, state, 0);
+    return refuse();
+  }
   if (stream || refusal != PARE_EGRESS_SILENT)
     count_try(w->address, w->port, w->protocol, why_denied(w->address), state, 0);
   return refuse();
@@ -162,8 +165,7 @@ static __always_inline int decide_tcp(struct __sk_buff* skb, struct packet* p, s
   if (sk->state == BPF_TCP_LISTEN) return PASS;  // SYN-ACK, sent for the listener
   if (state && state->role == ROLE_PASSIVE) return PASS;
   if (state && state->role == ROLE_ACTIVE && still_allowed(state)) {
-    if (!state->peeked)
-      state->peeked = show(skb, p, PARE_EGRESS_FIRST_BYTES);
+    if (!state->peeked) state->peeked = show(skb, p, PARE_EGRESS_FIRST_BYTES);
     return PASS;
   }
   bool syn = (p->tcp_flags & (TCP_SYN_FLAG | TCP_ACK_FLAG)) == TCP_SYN_FLAG;
@@ -178,8 +180,8 @@ static __always_inline int decide_tcp(struct __sk_buff* skb, struct packet* p, s
   bool told = state && state->role != ROLE_NONE;  // connect counted it
   if (!told) {
     state = state_of(sk, true);
-    count_try(p->to, p->destination, IPPROTO_TCP,
-              allowed ? PARE_EGRESS_ALLOWED : why_denied(p->to), state, 0);
+    count_try(p->to, p->destination, IPPROTO_TCP, allowed ? PARE_EGRESS_ALLOWED : why_denied(p->to),
+              state, 0);
   }
   if (state) aim(state, &w, allowed ? ROLE_ACTIVE : ROLE_DENIED);
   return allowed ? PASS : drop();
@@ -224,18 +226,20 @@ static __always_inline int approve(const struct packet* p) {
 // Every IP packet that a socket of the container sends, whatever made the socket.
 SEC("cgroup_skb/egress")
 int on_egress(struct __sk_buff* skb) {
-  if (!packet_in_scope(skb)) return PASS;
   struct packet p;
   struct bpf_sock* sk = skb->sk;
   if (sk) sk = bpf_sk_fullsock(sk);
-  if (!sk) return drop();
-  struct socket_state* state = state_of(sk, false);
+  struct socket_state* state = sk ? state_of(sk, false) : 0;
   // A raw socket of protocol TCP writes its own headers; a stream's are the kernel's.
-  bool stream = sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP;
+  bool stream = sk && sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP;
+  // The hot path, ahead of the test of scope: a neighbour's sockets pass either way.
   if (stream && state && !guarded &&
       (state->role == ROLE_PASSIVE ||
-       (state->role == ROLE_ACTIVE && state->peeked && still_allowed(state))))
+       (state->role == ROLE_ACTIVE && (state->peeked || skb->len <= NAMELESS) &&
+        still_allowed(state))))
     return PASS;
+  if (!packet_in_scope(skb)) return PASS;
+  if (!sk) return drop();
   if (read_packet(skb, 0, &p)) return drop();
   if (p.protocol == IPPROTO_UDP && !p.fragment &&
       (p.destination == PORT_DNS || bpf_map_lookup_elem(&resolvers, p.to)) &&
@@ -251,12 +255,8 @@ int on_egress(struct __sk_buff* skb) {
 
 SEC("cgroup_skb/ingress")
 int on_ingress(struct __sk_buff* skb) {
-  if (!packet_in_scope(skb)) return PASS;
   struct packet p;
-  __u8 start[10];  // up to IPv4's protocol
-  if (bpf_skb_load_bytes(skb, 0, start, sizeof(start)) ||
-      (start[0] >> 4 == 4 ? start[9] : start[6]) != IPPROTO_UDP)
-    return PASS;
+  if (transport_of(skb) != IPPROTO_UDP || !packet_in_scope(skb)) return PASS;
   if (read_packet(skb, 0, &p) || p.fragment) return PASS;
   if (bpf_map_lookup_elem(&resolvers, p.from)) {
     // A packet socket on the loopback device could answer in a resolver's name.
@@ -287,7 +287,8 @@ int on_ingress(struct __sk_buff* skb) {
 
 // IPv6 neighbour discovery and multicast listening: the link's own upkeep.
 static __always_inline bool is_upkeep(struct __sk_buff* skb, const struct packet* p) {
-  if (p->protocol == 0 && p->to[0] == 0xff && p->to[1] == 0x02) return true;  // MLD, with its hop-by-hop option
+  if (p->protocol == 0 && p->to[0] == 0xff && p->to[1] == 0x02)
+    return true;  // MLD, with its hop-by-hop option
   if (p->protocol != IPPROTO_ICMPV6 || (p->to[0] != 0xff && p->to[0] != 0xfe && p->from[0] != 0xfe))
     return false;
   __u8 type;
@@ -327,8 +328,8 @@ int guard_in(struct __sk_buff* skb) {
   flow_of(&p, true, &flow);
   __u64 now = bpf_ktime_get_ns();
   bool known = bpf_map_lookup_elem(&entered, &flow) != 0;
-  bool begins = p.protocol != IPPROTO_TCP ||
-                (p.tcp_flags & (TCP_SYN_FLAG | TCP_ACK_FLAG)) == TCP_SYN_FLAG;
+  bool begins =
+      p.protocol != IPPROTO_TCP || (p.tcp_flags & (TCP_SYN_FLAG | TCP_ACK_FLAG)) == TCP_SYN_FLAG;
   if (!known) {
     if (!begins && !joined) return TC_OK;
     // An answer to what the container began, such as a SYN-ACK, opens nothing.

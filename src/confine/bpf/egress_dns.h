@@ -15,8 +15,8 @@
 
 struct question {
   struct pare_egress_question_key key ALIGNED;
-  __u32 next;   // where the next label's length is
-  __u32 end;    // of the name, its last zero included; 0: not found yet
+  __u32 next;  // where the next label's length is
+  __u32 end;   // of the name, its last zero included; 0: not found yet
   __u32 broken;
 };
 
@@ -62,7 +62,7 @@ static __always_inline int read_question(struct __sk_buff* skb, __u32 offset, st
 static __always_inline void count_question(struct question* q, const struct socket_state* state,
                                            __u64 bytes) {
   if (state) q->key.pid = state->pid;
-  __sync_fetch_and_add(&question_totals[q->key.verdict & 3], 1);
+  __sync_fetch_and_add(&question_totals[q->key.verdict & (PARE_EGRESS_TOTALS - 1)], 1);
   struct pare_egress_tries* row = tries_of(&questions, &q->key, state);
   if (row)
     add_try(row, bytes);
@@ -70,8 +70,9 @@ static __always_inline void count_question(struct question* q, const struct sock
     lose(PARE_EGRESS_LOSS_QUESTIONS);
 }
 
-static __always_inline void pending_of(struct __sk_buff* skb, __u32 payload, const __u8 resolver[16],
-                                       __u16 port, struct pending_key* key) {
+static __always_inline void pending_of(struct __sk_buff* skb, __u32 payload,
+                                       const __u8 resolver[16], __u16 port,
+                                       struct pending_key* key) {
   __builtin_memset(key, 0, sizeof(*key));
   __builtin_memcpy(key->resolver, resolver, 16);
   key->port = port;

@@ -16,10 +16,10 @@ char LICENSE[] SEC("license") = "GPL";
 // ---- what user space says
 volatile __u32 refusal = 0;
 volatile __u32 rule_count = 0;
-volatile __u32 joined = 0;   // sockets may be older than the window
-volatile __u32 guarded = 0;  // the host's end of the veth asks what was approved
+volatile __u32 joined = 0;      // sockets may be older than the window
+volatile __u32 guarded = 0;     // the host's end of the veth asks what was approved
 volatile __u32 open_names = 0;  // every question may pass; its answers open nothing
-__u32 last_name = 0;  // id of the latest name; not read here, but it outlives who counts
+__u32 last_name = 0;            // id of the latest name; not read here, but it outlives who counts
 // Scope, when attached above the container: 0 level means all that the programs are attached to.
 volatile __u32 scope_level = 0;
 volatile __u64 scope_id = 0;
@@ -27,8 +27,8 @@ volatile __u64 scope_parent = 0;  // of the cgroup that is waited for
 char scope_leaf[PARE_EGRESS_LEAF] = {};
 
 // ---- what it is told
-__u64 totals[PARE_EGRESS_VERDICTS] = {};  // attempts
-__u64 question_totals[PARE_EGRESS_VERDICTS] = {};
+__u64 totals[PARE_EGRESS_TOTALS] = {};  // attempts
+__u64 question_totals[PARE_EGRESS_TOTALS] = {};
 __u64 losses[PARE_EGRESS_LOSSES] = {};
 __u64 dropped_packets = 0;
 

@@ -75,6 +75,17 @@ static __always_inline int read_packet(struct __sk_buff* skb, __u32 start, struc
   return 0;
 }
 
+// The protocol behind the IP header; of IPv6 the first next header. 0: unknown.
+static __always_inline __u8 transport_of(struct __sk_buff* skb) {
+  const __u8* ip = (void*)(long)skb->data;
+  __u8 start[10];  // up to IPv4's protocol
+  if ((void*)(ip + sizeof(start)) > (void*)(long)skb->data_end) {
+    if (bpf_skb_load_bytes(skb, 0, start, sizeof(start))) return 0;
+    ip = start;
+  }
+  return ip[0] >> 4 == 4 ? ip[9] : ip[6];
+}
+
 static __always_inline bool same_address(const __u8 a[16], const __u8 b[16]) {
   for (int i = 0; i < 16; i++)
     if (a[i] != b[i]) return false;
@@ -110,7 +121,7 @@ static __always_inline bool is_private(const __u8 address[16]) {
   const __u64* words = (const __u64*)address;
   if (words[0] == 0) return true;  // ::, ::1 and IPv4 in obsolete forms
   if (words[0] == bpf_cpu_to_be64(0x0064ff9b00000000ULL)) return true;  // NAT64: any IPv4
-  if (address[0] == 0x20 && address[1] == 0x02) return true;  // 6to4: any IPv4
+  if (address[0] == 0x20 && address[1] == 0x02) return true;            // 6to4: any IPv4
   return (address[0] & 0xfe) == 0xfc || address[0] == 0xfe || address[0] == 0xff;
 }
 

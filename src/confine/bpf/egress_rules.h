@@ -109,7 +109,7 @@ static __always_inline void count_try(const __u8 address[16], __u16 port, __u8 p
   struct pare_egress_key key = {.port = port, .protocol = protocol, .verdict = verdict};
   __builtin_memcpy(key.address, address, 16);
   if (state) key.pid = state->pid;
-  __sync_fetch_and_add(&totals[verdict & 3], 1);
+  __sync_fetch_and_add(&totals[verdict & (PARE_EGRESS_TOTALS - 1)], 1);
   struct pare_egress_tries* row = tries_of(&tries, &key, state);
   if (row)
     add_try(row, bytes);
@@ -120,7 +120,7 @@ static __always_inline void count_try(const __u8 address[16], __u16 port, __u8 p
 // Who runs now: the file name of its executable cannot be changed by prctl(2).
 static __always_inline void set_process(struct socket_state* state) {
   struct task_struct* task = (void*)bpf_get_current_task();
-  state->pid = BPF_CORE_READ(task, tgid);
+  state->pid = bpf_get_current_pid_tgid() >> 32;
   __builtin_memset(state->exe, 0, sizeof(state->exe));
   bpf_probe_read_kernel_str(state->exe, sizeof(state->exe),
                             BPF_CORE_READ(task, mm, exe_file, f_path.dentry, d_name.name));
@@ -143,7 +143,7 @@ __attribute__((noinline)) static int show(struct __sk_buff* skb, const struct pa
   size &= PARE_EGRESS_BYTES - 1;
   if (size == 0 || bpf_skb_load_bytes(skb, p->payload, opening->bytes, size)) size = 0;
   opening->size = size;
-  bpf_ringbuf_submit(opening, 0);
+  bpf_ringbuf_submit(opening, BPF_RB_NO_WAKEUP);  // user space looks by the clock
   return 1;
 }
 
