@@ -115,6 +115,13 @@ TEST_P(Attack, HardLinkToAFileOutside) {
   expect_refused("mine has a second name");
 }
 
+TEST_P(Attack, HardLinkToAFifoOutside) {
+  ASSERT_EQ(mkfifo((outside_ + "/door").c_str(), 0600), 0);
+  before_ = state(outside_);
+  fs::create_hard_link(outside_ + "/door", volume_ + "/mine");
+  expect_refused("mine has a second name");
+}
+
 TEST_P(Attack, HardLinkDeepInside) {
   fs::create_directories(volume_ + "/a/b/c");
   fs::create_hard_link(outside_ + "/sub/file", volume_ + "/a/b/c/mine");

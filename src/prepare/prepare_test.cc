@@ -129,6 +129,7 @@ TEST(Spec, MistakesAreNamed) {
       {"[1, 2]", "not a mapping"},
       {"a: [", "neither YAML nor JSON"},
       {"verify: ../m", "'..'"},
+      {"%\xfc}~", "not UTF-8"},  // libfyaml would not come back from it
   };
   for (const auto& [text, why] : kWrong) {
     auto spec = parse_spec(text, "spec");

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace pare::prepare {
 
@@ -17,6 +18,8 @@ using base::Json;
 namespace {
 
 Result<Json> parse_yaml(const std::string& text, const std::string& what) {
+  // libfyaml does not come back from "%" and a byte that is not UTF-8.
+  if (base::valid_utf8(text) != text) return fail(ErrorKind::kUsage, what + " is not UTF-8");
   fy_parse_cfg config{};
   config.flags = static_cast<fy_parse_cfg_flags>(FYPCF_QUIET | FYPCF_RESOLVE_DOCUMENT);
   std::unique_ptr<fy_document, decltype(&fy_document_destroy)> document(
