@@ -6,8 +6,6 @@
 #include <cerrno>
 #include <system_error>
 
-#include "check/check.h"
-
 namespace pare::check {
 
 Result<std::unique_ptr<ClosedNetwork>> ClosedNetwork::open(privilege::Refusal refusal) {
@@ -26,7 +24,9 @@ Result<std::unique_ptr<ClosedNetwork>> ClosedNetwork::open(privilege::Refusal re
   }
   network->tid_ = id.get();
   if (network->tid_ < 0) return fail_errno("cannot make a network namespace", -network->tid_);
-  PARE_CHECK_OK(network->prepare(refusal));
+  Subject member;
+  member.pid = network->tid_;
+  PARE_CHECK_OK(close_network(member, refusal));
   return network;
 }
 
@@ -40,9 +40,7 @@ std::string ClosedNetwork::path() const {
   return "/proc/" + std::to_string(tid_) + "/ns/net";
 }
 
-Status ClosedNetwork::prepare(privilege::Refusal refusal) const {
-  Subject subject;
-  subject.pid = tid_;
+Status close_network(const Subject& subject, privilege::Refusal refusal) {
   PARE_CHECK_OK(prepare_network(subject));
   if (refusal == privilege::Refusal::kUnreachable) return {};
   return set_refusal(subject,

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/result.h"
+#include "check/check.h"
 #include "privilege/policy.h"
 
 namespace pare::check {
@@ -25,11 +26,13 @@ class ClosedNetwork {
 
  private:
   ClosedNetwork() = default;
-  Status prepare(privilege::Refusal refusal) const;
-
   int tid_ = 0;  // of the thread that is the namespace's only member
   std::promise<void> release_;
   std::thread thread_;
 };
+
+// The same for the namespace that a container was started in: its `lo` is up and has the address
+// that checks speak to, and what else is tried fails as `refusal` says.
+Status close_network(const Subject& subject, privilege::Refusal refusal);
 
 }  // namespace pare::check

@@ -17,21 +17,14 @@ namespace {
 struct PullWords {
   ServeWords serve;
   std::vector<std::string> hosts, resolve, command;
-  std::string into, netns, limit, manifest = "pare.sha256";
+  std::string into, netns, limit, manifest = kManifest;
 };
 
 // Those that the proof saw a need of while it pulled, unless some are named.
 Result<std::vector<confine::PullHost>> hosts_of(const PullWords& words,
                                                 const verdict::Proof& proof) {
-  std::vector<std::string> names = words.hosts;
-  for (const verdict::Verdict& v : proof.verdicts) {
-    bool needed = v.kind == verdict::Kind::kNeeded && v.privilege.axis == privilege::Axis::kEgress;
-    if (words.hosts.empty() && needed && v.privilege.value != "any") {
-      names.push_back(v.privilege.value);
-    }
-  }
   std::vector<confine::PullHost> hosts;
-  for (const std::string& name : names) {
+  for (const std::string& name : words.hosts.empty() ? hosts_needed(proof) : words.hosts) {
     PARE_TRY(confine::PullHost host, confine::parse_pull_host(name));
     hosts.push_back(std::move(host));
   }
@@ -67,6 +60,11 @@ Result<int> run_pull(const PullWords& words) {
   proof.policy.egress.clear();
   proof.policy.egress_any = false;
   PARE_TRY(confine::ServePlan plan, confine::plan_serve(proof, std::nullopt, serving.wishes));
+  if (plan.target.kind == target::Kind::kImage) {
+    return fail(ErrorKind::kUsage,
+                "the proof is of the image " + plan.target.image +
+                    ": a pull needs its root file system, --rootfs DIR (docker export writes it)");
+  }
   confine::PullOptions options;
   PARE_TRY(options.into, volume_to_fill(words, plan));
   PARE_TRY(InVolume volume, in_volume(plan, options.into));
@@ -81,7 +79,7 @@ Result<int> run_pull(const PullWords& words) {
   options.tell = say;
   options.log = print_line;
   const std::atomic<bool>& stop = stop_on_signals();
-  PARE_TRY(Workshop workshop, open_serving(words.serve, plan.target));
+  PARE_TRY(Workshop workshop, open_serving(words.serve, plan));
   options.id = "pare-" + workshop.session.id() + "-pull";
   options.directory = workshop.session.directory();
   std::string owner = fmt::format("{}:{}", plan.policy.user.uid, plan.policy.user.gid);

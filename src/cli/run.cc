@@ -4,6 +4,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 
@@ -187,6 +188,27 @@ void print_unit(const std::string& name) {
       std::unique_ptr<char, decltype(&free)>(getcwd(nullptr, 0), free).get());
 }
 
+// A server whose proof saw it fetch its model finds none where it is run without a way out.
+void say_of_pull(const RunWords& words, const verdict::Proof& proof,
+                 const confine::ServePlan& plan) {
+  bool pulls = std::any_of(proof.verdicts.begin(), proof.verdicts.end(), [](const auto& v) {
+    return v.phase == evidence::Phase::kPull && v.kind == verdict::Kind::kNeeded &&
+           v.privilege.axis == privilege::Axis::kEgress;
+  });
+  for (const engine::VolumeMount& volume : plan.volumes) {
+    pulls = pulls && access((volume.source + "/" + kManifest).c_str(), F_OK) != 0;
+  }
+  if (!pulls) return;
+  std::vector<std::string> command = {"pare", "pull", words.serve.proof};
+  for (const std::string& volume : words.serve.volumes) {
+    command.insert(command.end(), {"--volume", volume});
+  }
+  if (hosts_needed(proof).empty()) command.insert(command.end(), {"--host", "NAME"});
+  say("the proof saw the server fetch what it serves, which it cannot do here, and no volume has a "
+      "manifest of a pull. If none is filled yet: " +
+      base::shell_join(command) + " (with the pull's keys as --env or --secret), then this again");
+}
+
 Result<int> run_server(const RunWords& words) {
   PARE_TRY(Serving serving, read_serving(words.serve));
   serving.wishes.memory_bytes = words.memory;
@@ -199,13 +221,15 @@ Result<int> run_server(const RunWords& words) {
     return 0;
   }
   const std::atomic<bool>& stop = stop_on_signals();
-  if (!words.verify.empty()) {
+  PARE_TRY(Workshop workshop, open_serving(words.serve, plan));
+  if (words.verify.empty()) {
+    say_of_pull(words, serving.file.proof, plan);
+  } else {
     PARE_TRY(InVolume manifest, in_volume(plan, words.verify));
     PARE_CHECK_OK(
         run_prepare({"--volume", manifest.source, "--verify", manifest.rest, "--foreign"}));
     say("verified " + manifest.source + " by " + manifest.rest);
   }
-  PARE_TRY(Workshop workshop, open_serving(words.serve, plan.target));
   options.id = "pare-" + workshop.session.id() + "-serve";
   options.directory = workshop.session.directory();
   for (const std::string& name : plan.dropped) {
@@ -225,6 +249,8 @@ Result<int> run_server(const RunWords& words) {
 Action set_up_run(CLI::App& app) {
   auto words = std::make_shared<RunWords>();
   add_serve_words(app, words->serve);
+  app.add_option("--engine", words->serve.engine,
+                 "oci | docker (default: docker for the proof of an image, without --rootfs)");
   for (CLI::Option* option :
        {app.add_option("--publish", words->publish,
                        "[ADDRESS:]PORT[:INNER] | unix:PATH[:INNER]: where inference is reached"),

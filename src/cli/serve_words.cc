@@ -52,11 +52,33 @@ Result<Serving> read_serving(const ServeWords& words) {
   return serving;
 }
 
-Result<Workshop> open_serving(const ServeWords& words, const target::Target& target) {
+Result<Workshop> open_serving(const ServeWords& words, confine::ServePlan& plan) {
   TargetOptions options;
-  options.engine = "oci";
+  options.engine = words.engine;
   options.runtime = words.runtime;
-  return open_workshop(options, target);
+  PARE_TRY(Workshop workshop, open_workshop(options, plan.target));
+  for (const target::Volume& volume : plan.target.volumes) {
+    if (!volume.named) continue;
+    PARE_TRY(std::string directory, workshop.engine->volume_source(volume));
+    if (directory.empty()) {
+      return fail(ErrorKind::kUsage,
+                  "the volume " + volume.source +
+                      " is not on this Docker host: give --volume HOST:" + volume.path);
+    }
+    for (engine::VolumeMount& mount : plan.volumes) {
+      if (mount.path == volume.path) mount.source = directory;
+    }
+  }
+  return workshop;
+}
+
+std::vector<std::string> hosts_needed(const verdict::Proof& proof) {
+  std::vector<std::string> names;
+  for (const verdict::Verdict& v : proof.verdicts) {
+    bool needed = v.kind == verdict::Kind::kNeeded && v.privilege.axis == privilege::Axis::kEgress;
+    if (needed && v.privilege.value != "any") names.push_back(v.privilege.value);
+  }
+  return names;
 }
 
 const std::atomic<bool>& stop_on_signals() {

@@ -14,8 +14,11 @@
 
 namespace pare::cli {
 
+// What a pull lists the volume's files in, unless told otherwise.
+constexpr const char* kManifest = "pare.sha256";
+
 struct ServeWords {
-  std::string proof, rootfs, runtime = "runc";
+  std::string proof, rootfs, engine, runtime = "runc";
   std::vector<std::string> volumes, env, secrets;
   bool unconfirmed = false;
 };
@@ -29,8 +32,12 @@ struct Serving {
 // The proof and what was wished for it; `plan` is the caller's to make.
 Result<Serving> read_serving(const ServeWords& words);
 
-// A session with the oci engine, dead sessions swept.
-Result<Workshop> open_serving(const ServeWords& words, const target::Target& target);
+// A session with the plan's engine, dead sessions swept; named volumes of a Docker daemon become
+// the directories that they are.
+Result<Workshop> open_serving(const ServeWords& words, confine::ServePlan& plan);
+
+// Hosts that the proof saw a need of, NAME:PORT; what it calls "any" is none.
+std::vector<std::string> hosts_needed(const verdict::Proof& proof);
 
 // Set by SIGTERM, SIGINT and SIGHUP from the first call on.
 const std::atomic<bool>& stop_on_signals();

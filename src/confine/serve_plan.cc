@@ -55,7 +55,8 @@ Status set_volumes(const ServeWishes& wishes, ServePlan& plan) {
     for (const target::Volume& wish : wishes.volumes) {
       if (wish.path == volume.path) volume = wish;
     }
-    if (volume.source.empty() || volume.named) {
+    bool daemons = plan.target.kind == target::Kind::kImage;  // who knows where such volumes are
+    if (!daemons && (volume.source.empty() || volume.named)) {
       return fail(ErrorKind::kUsage,
                   "the volume at " + volume.path +
                       " has no directory of the host: give --volume HOST:" + volume.path);
@@ -72,20 +73,14 @@ Status set_volumes(const ServeWishes& wishes, ServePlan& plan) {
   return {};
 }
 
-Status set_root(const ServeWishes& wishes, ServePlan& plan) {
-  target::Target& target = plan.target;
-  if (!wishes.rootfs.empty()) {
-    target.rootfs = wishes.rootfs;
-    target.kind = target::Kind::kRootfs;
-    // What a Docker daemon alone makes sense of.
-    target.init = target.tty = false;
-    target.kept.clear();
-    target.lsm_options.clear();
-  }
-  if (target.kind == target::Kind::kRootfs) return {};
-  return fail(ErrorKind::kUsage,
-              "the proof is of the image " + target.image +
-                  ": give its root file system with --rootfs DIR (docker export writes it)");
+void set_root(const std::string& rootfs, target::Target& target) {
+  if (rootfs.empty()) return;
+  target.rootfs = rootfs;
+  target.kind = target::Kind::kRootfs;
+  // What a Docker daemon alone makes sense of.
+  target.init = target.tty = false;
+  target.kept.clear();
+  target.lsm_options.clear();
 }
 
 }  // namespace
@@ -107,7 +102,7 @@ Result<ServePlan> plan_serve(const verdict::Proof& proof,
   plan.target = proof.target;
   plan.policy = proof.policy;
   plan.platform = proof.platform;
-  PARE_CHECK_OK(set_root(wishes, plan));
+  set_root(wishes.rootfs, plan.target);
   set_environment(wishes, plan);
   PARE_CHECK_OK(set_volumes(wishes, plan));
   std::vector<std::string> specs;

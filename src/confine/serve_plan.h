@@ -18,9 +18,9 @@ struct ServePlan {
   privilege::Policy policy;
   privilege::Platform platform;
   std::vector<check::Spec> checks;
-  std::vector<engine::VolumeMount> volumes;
-  std::optional<uint64_t> memory_bytes;  // twice the proved peak and 64 MiB; nullopt: unknown
-  std::vector<std::string> dropped;      // variables whose values the proof does not hold
+  std::vector<engine::VolumeMount> volumes;  // of an image: a named one's source is its name
+  std::optional<uint64_t> memory_bytes;      // twice the proved peak and 64 MiB; nullopt: unknown
+  std::vector<std::string> dropped;          // variables whose values the proof does not hold
 };
 
 struct ServeWishes {
@@ -33,7 +33,7 @@ struct ServeWishes {
 };
 
 // kUsage says what stands against it: an unconfirmed proof, a proved need of egress or of the
-// host's network, an image without a root file system, a volume without a source.
+// host's network, a volume without a source where no Docker daemon runs the server.
 Result<ServePlan> plan_serve(const verdict::Proof& proof,
                              const std::optional<evidence::Evidence>& evidence,
                              const ServeWishes& wishes);

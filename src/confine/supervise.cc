@@ -51,6 +51,19 @@ std::string exit_text(const engine::ExitState& exit) {
   return "exited with code " + std::to_string(exit.code);
 }
 
+std::string cannot_seal(engine::Engine& engine) {
+  return engine.runtime_version().value_or(engine.name()) +
+         " does not hand the server's seccomp filter over: it cannot be sealed. Use the oci engine "
+         "with runc 1.1 or later (--rootfs), a Docker that knows a profile's listenerPath, or "
+         "give --no-seal: what the proof refuses stays refused, but what start-up may do stays "
+         "allowed";
+}
+
+// runc's words for a profile whose listenerPath the daemon has dropped.
+bool lost_listener(const Error& error) {
+  return error.message.find("listenerPath is not set") != std::string::npos;
+}
+
 }  // namespace
 
 // Members end in the reverse order: gates, container, seal, log, network.
@@ -135,12 +148,16 @@ Result<int> Supervisor::run(const std::atomic<bool>& stop) {
 
 Result<std::unique_ptr<Supervisor::Life>> Supervisor::start_life(const std::atomic<bool>&) {
   auto life = std::make_unique<Life>();
-  PARE_TRY(life->network, check::ClosedNetwork::open(plan_.policy.refusal));
+  // Docker makes the namespace itself (network "none"): there it is set up after the start.
+  bool docker = engine_.name() == "docker";
+  if (!docker) {
+    PARE_TRY(life->network, check::ClosedNetwork::open(plan_.policy.refusal));
+  }
   PARE_TRY(life->log, LogReader::open(options_.log, options_.server_log));
   engine::CreateOptions create;
   create.id = options_.id + "-" + std::to_string(++serial_);
   create.volumes = plan_.volumes;
-  create.netns = life->network->path();
+  if (life->network) create.netns = life->network->path();
   create.output = life->log->write_end();
   create.memory_bytes = plan_.memory_bytes;
   if (options_.seal) {
@@ -153,7 +170,10 @@ Result<std::unique_ptr<Supervisor::Life>> Supervisor::start_life(const std::atom
              }));
   }
   PARE_TRY(life->container, engine_.create(plan_.target, plan_.policy, plan_.platform, create));
-  PARE_CHECK_OK(life->container->start());
+  if (Status started = life->container->start(); !started) {
+    if (lost_listener(started.error())) return fail(ErrorKind::kHost, cannot_seal(engine_));
+    return tl::unexpected(started.error());
+  }
   life->log->close_write_end();
   life->subject.pid = life->container->pid();
   life->subject.exec = [c = life->container.get()](const std::vector<std::string>& argv,
@@ -162,6 +182,9 @@ Result<std::unique_ptr<Supervisor::Life>> Supervisor::start_life(const std::atom
   };
   for (const privilege::PortGrant& port : plan_.policy.ports) {
     life->subject.reachable.push_back(port.port);
+  }
+  if (docker && life->subject.pid != 0) {
+    PARE_CHECK_OK(check::close_network(life->subject, plan_.policy.refusal));
   }
   return life;
 }
@@ -186,10 +209,7 @@ Status Supervisor::become_ready(Life& life, const std::atomic<bool>& stop) {
   }
   if (life.seal) {
     if (!life.seal->attached()) {
-      return fail(ErrorKind::kHost, engine_.name() +
-                                        "'s runtime did not hand over the seccomp filter: the "
-                                        "server cannot be sealed; use runc 1.1 or later, or give "
-                                        "--no-seal");
+      return fail(ErrorKind::kHost, cannot_seal(engine_));
     }
     life.seal->close_for_good();
   }
@@ -198,7 +218,7 @@ Status Supervisor::become_ready(Life& life, const std::atomic<bool>& stop) {
     std::lock_guard guard(mutex_);
     life.ready = true;
   }
-  tell(std::string("ready") + (life.seal ? ", sealed" : "") + ", after " +
+  tell(std::string("ready, ") + (life.seal ? "sealed" : "not sealed") + ", after " +
        std::to_string(static_cast<int>(ready.seconds * 1000)) + " ms");
   if (!announced_ && options_.ready) options_.ready();
   announced_ = true;

@@ -1,7 +1,9 @@
 // The docker engine: images and containers of a Docker daemon.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <map>
 
@@ -190,9 +192,14 @@ Result<std::unique_ptr<Container>> DockerEngine::create(const Target& target,
   std::string what = "Docker does not create a container of " + target.image;
   Json created;
   PARE_TRY(created, api_->json(post, what));
+  UniqueFd output;
+  if (options.output >= 0) {
+    output.reset(fcntl(options.output, F_DUPFD_CLOEXEC, 0));
+    if (!output.valid()) return fail_errno("cannot keep the container's output", errno);
+  }
   auto container = std::make_unique<DockerContainer>(
       api_, DockerContainerOptions{created.value("Id", ""), target.tty, options.log_path,
-                                   target.image, options.timeout});
+                                   std::move(output), target.image, options.timeout});
   bool copies = std::any_of(policy.writable.begin(), policy.writable.end(),
                             [](const privilege::Writable& w) { return w.copy_up; });
   if (copies && platform.name != "docker") {

@@ -51,7 +51,9 @@ void set_capabilities(const Request& r, Json& host) {
 void set_security(const Request& r, Json& host) {
   Json options = r.target.lsm_options;
   if (r.policy.no_new_privileges) options.push_back("no-new-privileges");
-  if (r.policy.seccomp) {
+  if (!r.options.seccomp.empty()) {
+    options.push_back("seccomp=" + r.options.seccomp);
+  } else if (r.policy.seccomp) {
     options.push_back("seccomp=" + base::write_json(privilege::docker_seccomp(*r.policy.seccomp)));
   } else if (!r.policy.seccomp_default) {
     options.push_back("seccomp=unconfined");
@@ -308,11 +310,14 @@ Result<Json> docker_container(const Request& r) {
                {"RestartPolicy", {{"Name", "no"}}},
                // The daemon's default may be a driver that hands nothing back.
                {"LogConfig", {{"Type", "json-file"}, {"Config", Json::object()}}}};
+  // Somebody reads along, for as long as the server lives: the daemon's copy need not grow.
+  if (r.options.output >= 0) host["LogConfig"]["Config"] = {{"max-size", "16m"}};
   for (uint32_t group : r.policy.user.groups) host["GroupAdd"].push_back(std::to_string(group));
   if (r.policy.pids_max) {
     host["PidsLimit"] = static_cast<int64_t>(
         std::min<uint64_t>(*r.policy.pids_max, std::numeric_limits<int64_t>::max()));
   }
+  if (r.options.memory_bytes) host["Memory"] = *r.options.memory_bytes;
   if (!t.runtime.empty()) host["Runtime"] = t.runtime;
   set_capabilities(r, host);
   set_security(r, host);

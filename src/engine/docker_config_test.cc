@@ -49,6 +49,19 @@ Json host_config(const std::string& options) {
   return json ? (*json)["HostConfig"] : Json();
 }
 
+TEST(DockerConfig, TheCallersProfileAndLimitReplaceThePolicys) {
+  Policy policy;
+  policy.seccomp = privilege::SeccompProfile{};
+  CreateOptions options;
+  options.seccomp = "{\"listenerPath\": \"/x\"}";
+  options.memory_bytes = 1 << 20;
+  options.output = 1;
+  Json host = told(line(""), policy, options).value()["HostConfig"];
+  EXPECT_EQ(host["SecurityOpt"], Json::array({"seccomp=" + options.seccomp}));
+  EXPECT_EQ(host["Memory"], 1 << 20);
+  EXPECT_EQ(host["LogConfig"]["Config"]["max-size"], "16m");
+}
+
 TEST(DockerConfig, TheTightestPolicyLeavesNothingToTheDaemon) {
   Target target = line("-p 8000:8000 --privileged --network host --device /dev/kvm -e A=1");
   Policy policy;

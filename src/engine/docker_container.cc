@@ -70,13 +70,17 @@ Result<Json> DockerContainer::inspect() const {
 }
 
 Status DockerContainer::append_log(std::string_view text) const {
-  if (options_.log_path.empty()) return {};
-  UniqueFd fd(open(options_.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  if (!fd.valid()) return fail_errno("cannot write " + options_.log_path, errno);
+  if (!keeps_log()) return {};
+  UniqueFd file;
+  if (!options_.output.valid()) {
+    file.reset(open(options_.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    if (!file.valid()) return fail_errno("cannot write " + options_.log_path, errno);
+  }
+  int fd = file.valid() ? file.get() : options_.output.get();
   while (!text.empty()) {
-    ssize_t n = write(fd.get(), text.data(), text.size());
+    ssize_t n = write(fd, text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("cannot write " + options_.log_path, errno);
+    if (n < 0) return fail_errno("cannot write the container's output", errno);
     text.remove_prefix(static_cast<size_t>(n));
   }
   return {};
@@ -105,7 +109,7 @@ Status DockerContainer::refuse(int code, const std::string& message) {
 }
 
 void DockerContainer::follow_log() {
-  if (options_.log_path.empty()) return;
+  if (!keeps_log()) return;
   log_done_ = false;
   log_ = std::thread([this] {
     OutputDemux demux(options_.tty);

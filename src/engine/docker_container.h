@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "engine/docker_api.h"
 #include "engine/engine.h"
 
@@ -16,7 +17,8 @@ namespace pare::engine {
 struct DockerContainerOptions {
   std::string id;        // the daemon's
   bool tty = false;      // its output is not multiplexed then
-  std::string log_path;  // empty: output is not kept
+  std::string log_path;  // empty: output is not kept, unless `output` is there
+  UniqueFd output;       // instead of log_path
   std::string image;     // for messages
   std::chrono::milliseconds timeout{30'000};
 };
@@ -43,6 +45,7 @@ class DockerContainer : public Container {
   Result<nlohmann::json> inspect() const;
   Status refuse(int code, const std::string& message);
   Result<int> exec_result(const std::string& id, bool timed_out) const;
+  bool keeps_log() const { return options_.output.valid() || !options_.log_path.empty(); }
   Status append_log(std::string_view text) const;
   void follow_log();
   void end_log(std::chrono::milliseconds grace);

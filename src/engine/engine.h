@@ -30,10 +30,10 @@ struct CreateOptions {
   std::string netns;                 // oci: join this network namespace instead of a new one
   bool host_network = false;         // oci: share the host's network (egress open)
   bool open_network = false;         // docker: the target's own network instead of "none"
-  // oci: stdout and stderr go to this descriptor, which stays the caller's, instead of log_path.
+  // stdout and stderr go to this descriptor, which stays the caller's, instead of log_path.
   int output = -1;
-  std::string seccomp;                   // oci: linux.seccomp as JSON, instead of the policy's
-  std::optional<uint64_t> memory_bytes;  // oci: limit of the container's memory
+  std::string seccomp;                   // a profile as JSON, instead of the policy's
+  std::optional<uint64_t> memory_bytes;  // limit of the container's memory
   // oci: more lines of /etc/hosts, each a name and its address.
   std::vector<std::pair<std::string, std::string>> hosts;
   std::chrono::milliseconds timeout{30'000};  // for the engine's own steps

@@ -118,12 +118,9 @@ class Session {
       subject_.address = "127.0.0.1";
       return {};
     }
-    PARE_CHECK_OK(unless_ended(check::prepare_network(subject_)));
     bool closed = !start_.policy.egress_any && start_.options.netns.empty();
-    if (!closed || start_.policy.refusal == privilege::Refusal::kUnreachable) return {};
-    return unless_ended(check::set_refusal(
-        subject_, start_.policy.refusal == privilege::Refusal::kDropped ? check::Egress::kDropped
-                                                                        : check::Egress::kRefused));
+    return unless_ended(closed ? check::close_network(subject_, start_.policy.refusal)
+                               : check::prepare_network(subject_));
   }
 
   // A container that ended meanwhile is no error of ours: the readiness check says how it ended.

@@ -33,7 +33,7 @@ def free_port():
 class Appliance:
     """A `pare run` of its own process group; its talk is in `err`."""
 
-    def __init__(self, test, *words):
+    def __init__(self, test, *words, env=None):
         self.log = test.dir / f"run-{time.monotonic_ns()}.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -41,7 +41,7 @@ class Appliance:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=test.environment(),
+                env=env or test.environment(),
                 cwd=test.dir,
                 start_new_session=True,
             )
@@ -274,6 +274,76 @@ class Planted(harness.Ground):
         self.assertEqual(unit.code, 0, unit)
         self.assertIn(f"ExecStart={harness.PARE.resolve()} run {proof} --publish 8000\n", unit.out)
         self.assertEqual(servers_of(self.state), [])
+
+
+class ByDocker(harness.Ground):
+    """A container that Docker manages."""
+
+    def test_gate_and_confinement(self):
+        daemon = self.docker_daemon()
+        daemon.load("planted-prober:run", self.root("prober"))
+        self.variables = self.environment(DOCKER_HOST=f"unix://{daemon.socket}")
+        (self.dir / "models").mkdir()
+        (self.dir / "models/model").write_text("weights")
+        prove = ["prove", "--for", "docker", "-o", self.dir / "out", "--ready-within", "20s"]
+        line = ["docker", "run", "--network", "none", "-v", f"{self.dir}/models:/models:ro"]
+        run = self.pare(
+            *prove, "--check", harness.INFER, "--", *line, "planted-prober:run", "/prober",
+            env=self.variables,
+        )
+        self.assertIn(run.code, (0, 1), run)
+        words = [self.dir / "out", "--publish", free_port(), "--side-gate", f"{free_port()}:8001"]
+        # A daemon that drops listenerPath cannot seal: nothing runs unless that is asked for.
+        sealed = Appliance(self, *words, env=self.variables)
+        if self.comes_up(sealed):
+            self.check(sealed, words, sealed=True)
+        else:
+            self.assertEqual(sealed.process.returncode, 3, sealed.text())
+            self.assertIn("cannot be sealed", sealed.text())
+            self.assertIn("--no-seal", sealed.text())
+        self.assertEqual(daemon.containers(), [])
+        self.check(Appliance(self, *words, "--no-seal", env=self.variables), words, sealed=False)
+        self.assertEqual(daemon.containers(), [])
+        self.check_sweep(daemon, words)
+
+    def comes_up(self, appliance):
+        end = time.monotonic() + 60
+        while time.monotonic() < end and appliance.process.poll() is None:
+            if "pare: ready" in appliance.text():
+                return True
+            time.sleep(0.05)
+        return False
+
+    def check(self, appliance, words, sealed):
+        appliance.wait_for("pare: ready, " + ("sealed" if sealed else "not sealed"))
+        port, side = words[2], int(words[4].split(":")[0])
+        self.assertEqual(ask(port, "POST", "/infer", "x")[0], 200)
+        appliance.wait_for("retry 19 [19 lines like this", 20)
+        for act in ("tcp", "gateway", "metadata", "udp", "dns", "ping", "icmp", "v6", "packet"):
+            self.assertNotEqual(probe(side, act), "done", act)
+        for act in ("mount", "bpf", "unshare", "ptrace"):  # the proof saw none of them
+            self.assertIn(
+                probe(side, act), ("Operation not permitted", "Function not implemented"), act
+            )
+        self.assertEqual(probe(side, "model"), "Read-only file system")
+        self.assertEqual(ask(port, "POST", "/infer", "x")[0], 200)
+        self.assertEqual(appliance.stop(), 0, appliance.text())
+
+    def check_sweep(self, daemon, words):
+        """pare is killed: no way in; the next start removes what runs on."""
+        killed = Appliance(self, *words, "--no-seal", env=self.variables)
+        killed.wait_for("pare: ready")
+        left = daemon.containers()  # the server's, and one that never runs, which shows the image
+        killed.process.kill()
+        killed.process.wait()
+        with self.assertRaises(OSError):
+            socket.create_connection(("127.0.0.1", words[2]), timeout=2)
+        self.assertCountEqual(daemon.containers(), left)
+        again = Appliance(self, *words, "--no-seal", env=self.variables)
+        again.wait_for("pare: ready")
+        self.assertFalse(set(left) & set(daemon.containers()))
+        self.assertEqual(again.stop(), 0, again.text())
+        self.assertEqual(daemon.containers(), [])
 
 
 class TlsHost:
