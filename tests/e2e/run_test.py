@@ -270,10 +270,33 @@ class Planted(harness.Ground):
             run = self.pare("run", proof, *words)
             self.assertEqual(run.code, 2, run)
             self.assertIn(why, run.err)
+        self.check_says_of_pull(proof)
         unit = self.pare("run", proof, "--publish", "8000", "--unit")
         self.assertEqual(unit.code, 0, unit)
         self.assertIn(f"ExecStart={harness.PARE.resolve()} run {proof} --publish 8000\n", unit.out)
         self.assertEqual(servers_of(self.state), [])
+
+    def check_says_of_pull(self, proof):
+        """Of a server that was seen to fetch its model, as long as no volume has a manifest."""
+        document = json.loads(proof.read_text())
+        pulled = {
+            **document["verdicts"][0],
+            "privilege": "egress/hub.test:443",
+            "axis": "egress",
+            "value": "hub.test:443",
+            "phase": "pull",
+            "verdict": "needed",
+        }
+        document["verdicts"].append(pulled)
+        pulls = self.dir / "pulls.json"
+        pulls.write_text(json.dumps(document))
+        sentence = f"pare pull {pulls} --volume {self.models}:/models (with"
+        for filled in (False, True):
+            if filled:
+                (self.models / "pare.sha256").write_text("")
+            appliance = self.start(pulls, "--volume", f"{self.models}:/models")
+            self.assertEqual(sentence in appliance.text(), not filled, appliance.text())
+            self.assertEqual(appliance.stop(), 0)
 
 
 class ByDocker(harness.Ground):
