@@ -109,6 +109,10 @@ Action set_up_emit(CLI::App& app) {
                "emit a proof that is not confirmed, and write that into every file");
   app.add_flag("--localhost-seccomp", options->emit.localhost_seccomp,
                "kubernetes: name the proved list of calls (a file on the node) as the profile");
+  app.add_option("--seccomp-operator", options->emit.seccomp_operator,
+                 "kubernetes: the list as an object of the Security Profiles Operator in this "
+                 "namespace")
+      ->excludes("--localhost-seccomp");
   app.add_option("--workload", options->emit.workload,
                  "kustomize, helm, --patch: the workload (compose: service)");
   app.add_option("--container", options->emit.container, "kustomize, helm, --patch: its container");

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "emit/check_read.h"
+#include "emit/kubernetes.h"
 #include "privilege/seccomp.h"
 #include "target/tree_json.h"
 
@@ -211,6 +212,27 @@ Terms proof_terms(const verdict::Proof& proof, const Plan& plan) {
   return terms;
 }
 
+// The profile of a path on the node or beside the files: one of them, or the operator's object.
+Result<Json> named_profile(const Reading& reading, const std::string& path) {
+  std::string name = path.substr(path.find_last_of('/') + 1);
+  if (path.find("/operator/" + reading.options.seccomp_operator + "/") != std::string::npos) {
+    PARE_TRY(const File* object, need_file(reading.files, kOperatorFile));
+    PARE_TRY(auto documents, target::read_trees({object->name, object->content}, 0,
+                                                target::yaml::Dialect::kKubernetes));
+    for (const target::Tree& document : documents) {
+      const target::Tree* own = document.get({"metadata", "name"});
+      const target::Tree* spec = document.get("spec");
+      if (own != nullptr && spec != nullptr && own->text + ".json" == name) {
+        return target::json_of<Json>(*spec);
+      }
+    }
+    return fail(ErrorKind::kUnread, object->name + ": it has no profile for " + path);
+  }
+  const File* below = find_file(reading.files, "seccomp/" + name);
+  PARE_TRY(const File* profile, below != nullptr ? below : need_file(reading.files, name));
+  return base::parse_json(profile->content, name);
+}
+
 Result<Terms> target_terms(target::Target target, const privilege::Platform& platform,
                            const Reading& reading, const std::string& file) {
   auto user = target::resolve_user(target.user, {});
@@ -238,11 +260,8 @@ Result<Terms> target_terms(target::Target target, const privilege::Platform& pla
   }
   Terms terms = policy_terms(policy);
   if (!target.seccomp_file.empty()) {
-    std::string name = target.seccomp_file.substr(target.seccomp_file.find_last_of('/') + 1);
-    const File* below = find_file(reading.files, "seccomp/" + name);
-    PARE_TRY(const File* profile, below != nullptr ? below : need_file(reading.files, name));
-    PARE_TRY(Json json, base::parse_json(profile->content, name));
-    PARE_TRY(terms["syscall"], seccomp_term(json, name));
+    PARE_TRY(Json profile, named_profile(reading, target.seccomp_file));
+    PARE_TRY(terms["syscall"], seccomp_term(profile, target.seccomp_file));
   }
   terms["image"] = target.image;
   terms["command"] = words_term(target.entrypoint, target.command);

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "emit/check_read.h"
 #include "emit/kubernetes.h"
+#include "privilege/seccomp.h"
 #include "target/files.h"
 #include "target/tree_json.h"
 
@@ -200,6 +201,13 @@ void set_cannot(const Reading& reading, Granted& granted, Terms& wanted) {
     cannot["syscall"] =
         "RuntimeDefault needs no file on the node and is wider than the list; "
         "--localhost-seccomp names the list";
+  }
+  if (policy.seccomp && !reading.options.seccomp_operator.empty()) {
+    auto wider = privilege::oci_seccomp(without_fallbacks(*policy.seccomp));
+    if (granted.terms["syscall"] == seccomp_term(wider, kOperatorFile).value_or("")) {
+      cannot["syscall"] = "the operator's rules cannot answer \"no such call\": " +
+                          base::join(policy.seccomp->enosys, ", ") + " are allowed";
+    }
   }
   if (has_namespace(policy, "uts")) {
     cannot["namespace"] = "a Pod cannot have the host's UTS namespace";

@@ -19,12 +19,14 @@ struct Options {
   bool unconfirmed = false;  // emit although the proof is not confirmed; written into every file
   std::string proof_digest;  // sha256 of proof.json's bytes, hex; empty: of the proof as written
   bool localhost_seccomp = false;  // kubernetes: the Localhost profile instead of RuntimeDefault
-  std::string metrics_from;        // kubernetes: a namespace that may reach the metrics ports
-  std::string runtime_class;       // kubernetes: runtimeClassName; empty: the cluster's default
-  std::string workload;    // kustomize, helm: the workload to patch; empty: the target's name
-  std::string container;   // kustomize, helm: its container; empty: the workload's name
-  bool host_users = true;  // kubernetes: false writes hostUsers: false (1.30 and later)
-  int cluster_minor = 0;   // kubernetes: of the oldest cluster, 20 for 1.20; 0: a current one
+  // kubernetes: the namespace of an object of the Security Profiles Operator in the file's place
+  std::string seccomp_operator;
+  std::string metrics_from;   // kubernetes: a namespace that may reach the metrics ports
+  std::string runtime_class;  // kubernetes: runtimeClassName; empty: the cluster's default
+  std::string workload;       // kustomize, helm: the workload to patch; empty: the target's name
+  std::string container;      // kustomize, helm: its container; empty: the workload's name
+  bool host_users = true;     // kubernetes: false writes hostUsers: false (1.30 and later)
+  int cluster_minor = 0;      // kubernetes: of the oldest cluster, 20 for 1.20; 0: a current one
 };
 
 // One row a platform.

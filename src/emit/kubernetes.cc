@@ -84,7 +84,9 @@ std::string deployment_head(const verdict::Proof& proof, const Plan& plan, const
                              : "Pod Security restricted refuses it: " + base::join(blockers, "; "));
   header.assumptions = extra_assumptions(proof, plan, options);
   header.inexpressible = inexpressible(proof);
-  if (proof.policy.seccomp) {
+  if (proof.policy.seccomp && !options.seccomp_operator.empty()) {
+    header.extra.push_back("First the profile: see " + std::string(kOperatorFile));
+  } else if (proof.policy.seccomp) {
     std::string where = "/var/lib/kubelet/seccomp/pare/" + seccomp_name(plan);
     header.extra.push_back(
         (wants_localhost(proof, options) ? "On every node first: "
@@ -133,9 +135,7 @@ Result<std::vector<File>> emit_kubernetes(const verdict::Proof& proof, const Opt
   files.push_back(network_policy_file(proof, plan, options));
   if (!plan.ports.empty()) files.push_back(verification_file(proof, plan));
   if (auto pull = pull_file(proof, options)) files.push_back(*pull);
-  if (auto profile = seccomp_file(proof, plan, "seccomp/" + seccomp_name(plan))) {
-    files.push_back(*profile);
-  }
+  if (auto profile = profile_file(proof, plan, options)) files.push_back(*profile);
   return files;
 }
 

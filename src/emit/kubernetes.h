@@ -42,6 +42,17 @@ Yaml pod_annotations(const verdict::Proof& proof, const Plan& plan);
 
 // The profile's file name below the kubelet's seccomp/pare directory.
 std::string seccomp_name(const Plan& plan);
+// The profile as an object, in seccompprofile.yaml; the proof has a list and the options ask for
+// it. Its fields follow v1beta1 of the operator (api/seccompprofile/v1beta1, v0.8); no operator was
+// run.
+constexpr const char* kOperatorFile = "seccompprofile.yaml";
+File operator_file(const verdict::Proof& proof, const Plan& plan, const Options& options);
+// What the object can say: rules have no errno that runtimes read, so what would be refused with
+// ENOSYS is allowed.
+privilege::SeccompProfile without_fallbacks(privilege::SeccompProfile profile);
+// The profile in the form that the options ask for; nullopt when the proof leaves the calls open.
+std::optional<File> profile_file(const verdict::Proof& proof, const Plan& plan,
+                                 const Options& options);
 // True when the Pod names the Localhost profile: asked for, or RuntimeDefault refuses needed calls.
 bool wants_localhost(const verdict::Proof& proof, const Options& options);
 // The calls of the policy's list that containerd's and CRI-O's RuntimeDefault profiles refuse.

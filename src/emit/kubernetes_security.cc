@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "emit/emitters.h"
 #include "emit/kubernetes.h"
 
 namespace pare::emit {
@@ -122,8 +123,13 @@ bool refused_in_part(const privilege::SeccompProfile& profile, const std::string
   return false;
 }
 
-Yaml localhost_profile(const Plan& plan) {
-  return Yaml::map().set("type", "Localhost").set("localhostProfile", "pare/" + seccomp_name(plan));
+// Below the kubelet's seccomp directory. The operator's: GetProfileOperatorPath() of its v1beta1.
+Yaml localhost_profile(const Plan& plan, const Options& options) {
+  std::string directory =
+      options.seccomp_operator.empty() ? "pare/" : "operator/" + options.seccomp_operator + "/";
+  return Yaml::map()
+      .set("type", "Localhost")
+      .set("localhostProfile", directory + seccomp_name(plan));
 }
 
 void set_seccomp(Yaml& context, const verdict::Proof& proof, const Plan& plan,
@@ -135,12 +141,14 @@ void set_seccomp(Yaml& context, const verdict::Proof& proof, const Plan& plan,
   };
   const privilege::Policy& policy = proof.policy;
   if (wants_localhost(proof, options)) {
-    std::string why = "A file on the node: see the head of this file.";
+    std::string why = options.seccomp_operator.empty()
+                          ? "A file on the node: see the head of this file."
+                          : "What the operator makes of " + std::string(kOperatorFile) + ".";
     auto refused = refused_by_runtime_default(policy);
     if (!refused.empty()) {
       why += " RuntimeDefault would refuse " + base::join(refused, ", ") + ", which are needed.";
     }
-    context.set("seccompProfile", localhost_profile(plan), why);
+    context.set("seccompProfile", localhost_profile(plan, options), why);
     return;
   }
   if (!policy.seccomp && !policy.seccomp_default) {
@@ -174,9 +182,18 @@ std::vector<std::string> refused_by_runtime_default(const privilege::Policy& pol
   return refused;
 }
 
+std::optional<File> profile_file(const verdict::Proof& proof, const Plan& plan,
+                                 const Options& options) {
+  if (proof.policy.seccomp && !options.seccomp_operator.empty()) {
+    return operator_file(proof, plan, options);
+  }
+  return seccomp_file(proof, plan, "seccomp/" + seccomp_name(plan));
+}
+
 bool wants_localhost(const verdict::Proof& proof, const Options& options) {
   if (!proof.policy.seccomp) return false;
-  return options.localhost_seccomp || !refused_by_runtime_default(proof.policy).empty();
+  return options.localhost_seccomp || !options.seccomp_operator.empty() ||
+         !refused_by_runtime_default(proof.policy).empty();
 }
 
 Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const Options& options,

@@ -53,6 +53,27 @@ TEST(Kubernetes, GrantsWhatTheProofNeedsAndNoMore) {
   EXPECT_EQ(named(container["volumeMounts"], "models")["readOnly"], true);
 }
 
+TEST(Kubernetes, TheOperatorsProfileIsNamedAsItPutsItOnTheNode) {
+  Options options;
+  options.seccomp_operator = "inference";
+  verdict::Proof proof = llama_proof();
+  proof.policy.seccomp->enosys = {"clone3"};
+  auto files = emitted(proof, "kubernetes", options);
+  Json object = yaml_documents(content_of(files, "seccompprofile.yaml")).at(0);
+  EXPECT_EQ(object["kind"], "SeccompProfile");
+  EXPECT_EQ(object["metadata"], (Json{{"name", "llama-server"}, {"namespace", "inference"}}));
+  EXPECT_EQ(object["spec"]["defaultAction"], "SCMP_ACT_ERRNO");
+  const Json& allowed = object["spec"]["syscalls"].at(0);
+  EXPECT_EQ(allowed["action"], "SCMP_ACT_ALLOW");
+  // What libc falls back from cannot be "no such call" there.
+  EXPECT_THAT(allowed["names"], Contains("clone3"));
+  EXPECT_FALSE(object.dump().find("errnoRet") != std::string::npos);
+  EXPECT_EQ(
+      pod_of(files)["securityContext"]["seccompProfile"],
+      (Json{{"type", "Localhost"}, {"localhostProfile", "operator/inference/llama-server.json"}}));
+  for (const File& file : files) EXPECT_NE(file.name, "seccomp/llama-server.json");
+}
+
 TEST(Kubernetes, WritesTheWholePolicy) {
   Options options;
   options.localhost_seccomp = true;

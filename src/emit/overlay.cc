@@ -139,9 +139,7 @@ std::vector<File> overlay(const verdict::Proof& proof, const Plan& plan, const O
       {"kustomization.yaml", comment_lines(header_text(proof, plan, header)) + document.text()},
       patch_file(proof, plan, options),
       network_policy_file(proof, plan, options)};
-  if (auto profile = seccomp_file(proof, plan, "seccomp/" + seccomp_name(plan))) {
-    files.push_back(*profile);
-  }
+  if (auto profile = profile_file(proof, plan, options)) files.push_back(*profile);
   return files;
 }
 

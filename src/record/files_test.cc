@@ -73,7 +73,8 @@ TEST_F(FilesTest, EachCallsPathsAreTakenFromItsOwnArguments) {
     syscall(SYS_mknodat, other, "pipe", S_IFIFO | 0600, 0);
     syscall(SYS_fchownat, other, "soft", 0, 0, AT_SYMLINK_NOFOLLOW);
     syscall(SYS_fchownat, other, "soft", 0, 1, 0);
-    syscall(SYS_lchown, "/data/b/soft", 0, 2);
+    symlink("pipe", "/data/b/link");
+    syscall(SYS_lchown, "/data/b/link", 0, 2);
     syscall(SYS_chown, "/data/b/hard", 0, 3);
     syscall(SYS_fchmodat, other, "hard", 0640);
     struct timespec now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
@@ -103,6 +104,7 @@ TEST_F(FilesTest, EachCallsPathsAreTakenFromItsOwnArguments) {
                                         {"/data/b/soft", {"chown", "rename", "symlink", "utime"}},
                                         {"/data/b/softer", {"rename"}},
                                         {"/data/b/pipe", {"mknod", "unlink"}},
+                                        {"/data/b/link", {"chown", "symlink"}},
                                         {"/data/b/gone", {"mkdir", "unlink"}}}))
       << list_files(evidence);
 }

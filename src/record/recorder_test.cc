@@ -205,10 +205,14 @@ TEST_F(RecorderTest, CallsThatSeccompRefusesAreSeenAtExit) {
 
 TEST_F(RecorderTest, ReadinessPartsThePhases) {
   Container container(R"(
+    struct sockaddr_in out = {AF_INET, htons(443), {inet_addr("203.0.113.9")}};
+    connect(socket(AF_INET, SOCK_STREAM, 0), (void*)&out, sizeof out);
     getppid();
     mkdir("/data/before", 0700);
     mkdir("/data/up", 0700);  // the call before has ended when this is there
     while (access("/data/go", F_OK) != 0) usleep(1000);
+    out.sin_port = htons(444);
+    connect(socket(AF_INET, SOCK_STREAM, 0), (void*)&out, sizeof out);
     getuid(); getppid();
     mkdir("/data/after", 0700);
     for (;;) pause();
@@ -226,6 +230,9 @@ TEST_F(RecorderTest, ReadinessPartsThePhases) {
   EXPECT_FALSE(evidence->ready.empty());
   EXPECT_EQ(file_fact(*evidence, "/data/before", "mkdir")->phase, evidence::Phase::kPull);
   EXPECT_EQ(file_fact(*evidence, "/data/after", "mkdir")->phase, evidence::Phase::kServe);
+  ASSERT_EQ(evidence->egress.size(), 2U);
+  for (const auto& fact : evidence->egress)
+    EXPECT_EQ(fact.phase, fact.port == 443 ? evidence::Phase::kPull : evidence::Phase::kServe);
   std::map<std::string, evidence::SyscallFact> calls;
   for (const auto& fact : evidence->syscalls) calls[fact.name] = fact;
   EXPECT_EQ(calls["getuid"].phase, evidence::Phase::kServe);
@@ -259,6 +266,7 @@ TEST_F(RecorderTest, ArgumentsThatAProfileCanFilterAreFacts) {
   Container container(R"c(
     socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    syscall(SYS_socket, AF_INET | 1L << 40, SOCK_DGRAM, 0);  // an int: the rest is nothing
     socket(AF_PACKET, SOCK_RAW, 0);
     prctl(PR_SET_DUMPABLE, 0);
     syscall(SYS_personality, 0xffffffff);
@@ -287,7 +295,7 @@ TEST_F(RecorderTest, ArgumentsThatAProfileCanFilterAreFacts) {
     for (uint64_t value : fact.values) key += " " + std::to_string(value);
     facts[key] = fact.object + " " + fact.error.value_or("") + " " + std::to_string(fact.count);
   }
-  EXPECT_EQ(facts["socket 2 2 0"], "  2") << PrintToString(facts);
+  EXPECT_EQ(facts["socket 2 2 0"], "  3") << PrintToString(facts);
   EXPECT_EQ(facts["socket 17 3 0"], " EPERM 1");
   EXPECT_EQ(facts["prctl 4"], "  1");
   EXPECT_EQ(facts["personality 4294967295"], "  1");

@@ -70,7 +70,7 @@ static __always_inline bool remote_of(const struct sock* sk, struct pare_flow_ke
   if (family == AF_INET)
     set_v4(key->address, BPF_CORE_READ(sk, __sk_common.skc_daddr));
   else if (family == AF_INET6)
-    BPF_CORE_READ_INTO(key->address, sk, __sk_common.skc_v6_daddr);
+    BPF_CORE_READ_INTO(&key->address, sk, __sk_common.skc_v6_daddr);
   else
     return false;
   key->port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
@@ -85,7 +85,7 @@ static __always_inline void add_listener(const struct sock* sk) {
   key.protocol = BPF_CORE_READ(sk, sk_protocol);
   key.v6 = BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6;
   if (key.v6)
-    BPF_CORE_READ_INTO(key.address, sk, __sk_common.skc_v6_rcv_saddr);
+    BPF_CORE_READ_INTO(&key.address, sk, __sk_common.skc_v6_rcv_saddr);
   else
     set_v4(key.address, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
   // listen(2) without bind(2) enters the state before it has a port; its exit knows the port.
