@@ -18,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr milliseconds kStep{50};
+constexpr milliseconds kLook{250};  // an exit is seen at once; each look asks a Docker daemon
 constexpr milliseconds kFirstPause{1'000}, kLongestPause{60'000};
 // A life this long makes the next failure a first one.
 constexpr milliseconds kGoodLife{600'000};
@@ -54,8 +55,8 @@ std::string exit_text(const engine::ExitState& exit) {
 std::string cannot_seal(engine::Engine& engine) {
   return engine.runtime_version().value_or(engine.name()) +
          " does not hand the server's seccomp filter over: it cannot be sealed. Use the oci engine "
-         "with runc 1.1 or later (--rootfs), a Docker that knows a profile's listenerPath, or "
-         "give --no-seal: what the proof refuses stays refused, but what start-up may do stays "
+         "with runc 1.1 or later (--rootfs), Docker 23 or later, or give "
+         "--no-seal: what the proof refuses stays refused, but what start-up may do stays "
          "allowed";
 }
 
@@ -253,7 +254,7 @@ void Supervisor::watch(Life& life, const std::atomic<bool>& stop) {
   auto last = Clock::now();
   int failures = 0;
   while (!stop) {
-    life.exit = life.container->wait(kStep);
+    life.exit = life.container->wait(kLook);
     if (life.exit.exited) {
       tell("the server " + exit_text(life.exit));
       return;
