@@ -8,6 +8,7 @@
 #include "cli/host.h"
 #include "cli/target_options.h"
 #include "cli/verbs.h"
+#include "confine/seal.h"
 #include "engine/engine.h"
 #include "record/recorder.h"
 #include "sys/cgroup.h"
@@ -56,8 +57,15 @@ Finding engine_version(const std::string& name, Result<std::unique_ptr<engine::E
   return {name, version.has_value(), false, version ? *version : version.error().message};
 }
 
+Finding seal() {
+  Status possible = confine::seal_possible();
+  return {"seal", possible.has_value(), false,
+          possible ? "the kernel asks a listener; whether the runtime hands it over, run says"
+                   : possible.error().message + " (run works with --no-seal)"};
+}
+
 std::vector<Finding> examine() {
-  std::vector<Finding> findings = {root(), cgroups(), state(), recorder()};
+  std::vector<Finding> findings = {root(), cgroups(), state(), recorder(), seal()};
   engine::OciOptions oci;
   oci.state_dir = sys::state_root();
   findings.push_back(engine_version("oci engine", engine::make_oci(oci)));

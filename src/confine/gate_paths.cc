@@ -90,6 +90,11 @@ class Stream {
     }
     return false;
   }
+  // Nothing comes unasked between two answers but the end.
+  bool ended() const {
+    pollfd now{fd_.get(), POLLIN, 0};
+    return poll(&now, 1, 0) != 0;
+  }
   int fd() const { return fd_.get(); }
 
  private:
@@ -198,7 +203,10 @@ class Conversation {
       write_text(client_, "HTTP/1.1 100 Continue\r\n\r\n");
     }
     for (http::field field : kHopByHop) head.erase(field);
+    // Servers close what rests for a few seconds, and clients of the gate may rest for longer.
+    if (server_ && server_->ended()) server_.reset();
     if (!server_) {
+      from_server_.clear();
       auto server = dial_();
       if (!server) return unreachable();
       server_.emplace(std::move(*server));

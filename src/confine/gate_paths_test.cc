@@ -106,6 +106,24 @@ TEST_F(PathGateTest, DoesNotUpgrade) {
   EXPECT_NE(got.find("200 OK"), std::string::npos) << got;  // asked as a plain request
 }
 
+TEST(PathGateOf, AServerThatClosesWhatRestsIsAskedOnANewConnection) {
+  InnerServer server([](int fd) {
+    read_header(fd);
+    write_all(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");  // and closes
+  });
+  PARE_NEEDS_NETNS(server);
+  Door door = any_door();
+  auto gate = PathGate::open(door, {server.pid()}, {}, rules());
+  ASSERT_TRUE(gate) << gate.error().message;
+  UniqueFd client = client_of(door);
+  for (int i = 0; i < 3; ++i) {
+    write_all(client.get(), "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_NE(read_header(client.get()).find("200 OK"), std::string::npos) << i;
+    EXPECT_EQ(read_all(client.get(), 2), "ok") << i;
+    std::this_thread::sleep_for(milliseconds(50));
+  }
+}
+
 TEST(PathRules, FromTheChecksOfAProof) {
   auto specs = check::parse_specs(
       {"openai://:8000", "http://:8000/infer;method=POST;body=x", "http://:8002/metrics"});

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -82,6 +83,12 @@ UniqueFd receive_descriptor(int socket) {
 }
 
 }  // namespace
+
+Status seal_possible() {
+  uint32_t action = SECCOMP_RET_USER_NOTIF;
+  if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0) return {};
+  return fail_errno("this kernel has no seccomp notification", errno);
+}
 
 Result<std::unique_ptr<Seal>> Seal::open(const SealPlan& plan, const std::string& listener,
                                          std::function<void(const Denial&)> on_denial) {

@@ -43,6 +43,9 @@ struct SealPlan {
 // ENOSYS, so that libc uses clone. Without a profile in the proof all other calls are allowed.
 SealPlan plan_seal(const privilege::Policy& policy, const std::string& listener);
 
+// Whether this kernel asks a listener (SECCOMP_RET_USER_NOTIF, Linux 5.0). kHost: it does not.
+Status seal_possible();
+
 class Seal {
  public:
   // Listens at `plan`'s socket (its directory exists, the path is free) until it goes. `on_denial`
