@@ -208,10 +208,15 @@ Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const O
     for (uint32_t group : policy.user.groups) groups.add(group);
     context.set("supplementalGroups", groups);
   }
-  bool writes = std::any_of(plan.volumes.begin(), plan.volumes.end(),
-                            [](const Mounted& m) { return m.writable; });
-  if (writes && policy.user.uid != 0) {
-    context.set("fsGroup", policy.user.gid, "So that the writable volume belongs to the server.");
+  auto any = [&](bool Mounted::*field) {
+    return std::any_of(plan.volumes.begin(), plan.volumes.end(),
+                       [&](const Mounted& m) { return m.*field; });
+  };
+  bool writes = any(&Mounted::writable);
+  if ((writes || any(&Mounted::owned)) && policy.user.uid != 0) {
+    context.set(
+        "fsGroup", policy.user.gid,
+        fmt::format("So that the {}volume belongs to the server.", writes ? "writable " : ""));
     context.set("fsGroupChangePolicy", "OnRootMismatch");
   }
   set_seccomp(context, proof, plan, options, patch);

@@ -119,6 +119,15 @@ TEST(Kubernetes, AServerThatWasMovedKeepsThePortThatClientsKnow) {
   EXPECT_THAT(content_of(files, "verify/jobs.yaml"), HasSubstr("llama-server:80/health"));
 }
 
+TEST(Kubernetes, AVolumeThatBelongsToTheServerGetsItsGroup) {
+  verdict::Proof proof = llama_proof();
+  EXPECT_FALSE(pod_of(emitted(proof, "kubernetes"))["securityContext"].contains("fsGroup"));
+  proof.policy.volumes[0].owned = true;
+  Json pod = pod_of(emitted(proof, "kubernetes"));
+  EXPECT_EQ(pod["securityContext"]["fsGroup"], 65532);
+  EXPECT_EQ(pod["containers"].at(0)["volumeMounts"].at(0)["readOnly"], true);
+}
+
 TEST(Kubernetes, TheNetworkPolicyAdmitsInferenceAloneAndLetsNothingOut) {
   auto files = emitted(image_proof("kubernetes"), "kubernetes");
   Json policy = yaml_documents(content_of(files, "networkpolicy.yaml")).at(0);

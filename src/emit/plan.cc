@@ -94,7 +94,9 @@ void add_mounts(const verdict::Proof& proof, Plan& plan) {
     Mounted m{unique_name(volume.path, names), volume.source, volume.path, volume.named, false,
               looks_like_file(volume.path)};
     for (const privilege::VolumeAccess& access : proof.policy.volumes) {
-      if (access.path == volume.path) m.writable = access.writable;
+      if (access.path != volume.path) continue;
+      m.writable = access.writable;
+      m.owned = access.owned;
     }
     plan.volumes.push_back(m);
   }

@@ -36,6 +36,7 @@ struct Mounted {
   bool named = false;     // `source` is a Docker volume
   bool writable = false;  // proved to need it
   bool file = false;      // looks like a single file (its last component has an extension)
+  bool owned = false;     // proved with its tree given to the server's user
 };
 
 struct Port {

@@ -62,7 +62,7 @@ Policy read_policy(const Json& json) {
                           w.value("exec", false), w.value("copyUp", false)});
   }
   for (const Json& v : json.at("volumes")) {
-    p.volumes.push_back({v.at("path"), v.at("mode") == "rw"});
+    p.volumes.push_back({v.at("path"), v.at("mode") == "rw", v.value("owned", false)});
   }
   for (const Json& g : json.at("ports")) {
     p.ports.push_back({g.at("port"), g.value("protocol", "tcp"), g.value("role", "unknown"),
@@ -126,6 +126,7 @@ Json to_json(const Policy& policy) {
   Json volumes = Json::array();
   for (const VolumeAccess& v : policy.volumes) {
     volumes.push_back({{"path", v.path}, {"mode", v.writable ? "rw" : "ro"}});
+    if (v.owned) volumes.back()["owned"] = true;
   }
   Json json = {
       {"user",

@@ -39,6 +39,7 @@ uint64_t tmpfs_bytes(const Writable& writable);
 struct VolumeAccess {
   std::string path;
   bool writable = false;
+  bool owned = false;  // its whole tree is given to the policy's user before the start
   bool operator==(const VolumeAccess&) const = default;
 };
 

@@ -53,7 +53,7 @@ TEST(Policy, JsonRoundTrips) {
   p.no_new_privileges = true;
   p.rootfs_writable = false;
   p.writable = {{"/tmp", "tmpfs", 4096, true, true}};
-  p.volumes = {{"/models", false}};
+  p.volumes = {{"/models", false}, {"/data", true, true}};
   p.ports = {{8000, "tcp", "inference"}, {8080, "tcp", "inference", 80}};
   p.egress = {{"model.example", 443}};
   p.refusal = Refusal::kDropped;

@@ -59,8 +59,9 @@ class World {
 
   // Creates `path`; `owner` is the directory's in the root file system or volume.
   bool write(const std::string& path, uint32_t owner = 0) {
-    evidence::FileFact fact = file(path, "create", owner);
     const privilege::VolumeAccess* volume = volume_of(path);
+    if (volume != nullptr && volume->owned) owner = policy_.user.uid;
+    evidence::FileFact fact = file(path, "create", owner);
     bool tmpfs = tmpfs_of(path) != nullptr || path.rfind("/dev/shm/", 0) == 0;
     bool writable = tmpfs || (volume != nullptr ? volume->writable : policy_.rootfs_writable);
     if (!writable) {
@@ -86,6 +87,8 @@ class World {
 
   // Reads a file of the image, or of a volume that the user filled.
   bool read(const std::string& path, uint32_t owner = 0, bool for_all = true) {
+    const privilege::VolumeAccess* volume = volume_of(path);
+    if (volume != nullptr && volume->owned) owner = policy_.user.uid;
     evidence::FileFact fact = file(path, "open-read", owner);
     const privilege::Writable* tmpfs = tmpfs_of(path);
     if (tmpfs != nullptr && !tmpfs->copy_up) {

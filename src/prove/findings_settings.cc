@@ -82,6 +82,13 @@ void add_settings(const Universe& universe, const Answer& answer, verdict::Proof
                      answer.settings_trial),
          {}});
   }
+  for (const privilege::VolumeAccess& volume : proof.policy.volumes) {
+    if (!volume.owned) continue;
+    const privilege::User& user = proof.policy.user;
+    proof.assumptions.push_back(
+        fmt::format("the volume {0} belongs to the server before it starts: chown -R {1}:{2} {0}",
+                    volume.path, user.uid, user.gid));
+  }
   std::vector<std::string> open;
   for (const Verdict& verdict : proof.verdicts) {
     if (verdict::stays_reachable(verdict)) open.push_back(verdict.privilege.value);

@@ -48,6 +48,16 @@ verdict::Fix home_fix(const Choice& choice) {
           base::join(changes, " ")};
 }
 
+verdict::Fix owned_fix(const Choice& choice) {
+  std::vector<std::string> changes = {fmt::format("user={}:{}", choice.user.uid, choice.user.gid)};
+  for (const std::string& path : choice.owned) {
+    changes.push_back(fmt::format("chown={}:{}:{}", path, choice.user.uid, choice.user.gid));
+  }
+  return {fmt::format("run as {}, to which the volume {} belongs from the start",
+                      user_text(choice.user), fmt::join(choice.owned, ", ")),
+          base::join(changes, " ")};
+}
+
 }  // namespace
 
 int failures_wanted(const Options& options, bool explained) {
@@ -110,6 +120,15 @@ bool Labels::cares_for_owners() const {
 Step<void> Labels::label_user() {
   const Choice& choice = *answer_.choice;
   if (!universe_.has(kRoot) || choice.granted.count(kRoot) > 0) return {};
+  if (!choice.owned.empty()) {
+    Choice foreign = choice;
+    foreign.owned.clear();
+    PARE_TRY(bool failed, fails_by_itself(foreign, kRoot));
+    if (failed) {
+      answer_.needs[kRoot] = {search_.record(foreign)->ids(false), true, owned_fix(choice)};
+    }
+    return {};
+  }
   if (!choice.environment.empty()) {
     Choice homeless = choice;
     homeless.environment.clear();

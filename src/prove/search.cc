@@ -6,10 +6,9 @@
 namespace pare::prove {
 
 namespace {
-constexpr int kRounds = 8;        // of give-back before bisecting everything
-constexpr int kFlakyTries = 4;    // of a failing policy once the target is known to be flaky
-constexpr size_t kMostUsers = 4;  // tried instead of root
-constexpr size_t kOneByOne = 4;   // so few suspects are tried singly
+constexpr int kRounds = 8;       // of give-back before bisecting everything
+constexpr int kFlakyTries = 4;   // of a failing policy once the target is known to be flaky
+constexpr size_t kOneByOne = 4;  // so few suspects are tried singly
 
 int total_danger(const Choice& choice) {
   int total = 0;
@@ -249,11 +248,18 @@ Step<Choice> Search::polish(Choice choice, const Choice& floor) {
   return choice;
 }
 
-// Variables and copies that were guessed and make no difference.
+// Variables, copies and owners that were guessed and make no difference.
 Step<Choice> Search::drop_settings(Choice choice, const Choice& floor) {
   if (!choice.environment.empty() && floor.environment.empty()) {
     Choice less = choice;
     less.environment.clear();
+    PARE_TRY(bool pass, passes("minimal", less));
+    if (pass) choice = less;
+  }
+  for (const std::string& path : std::set<std::string>(choice.owned)) {
+    if (floor.owned.count(path) > 0) continue;
+    Choice less = choice;
+    less.owned.erase(path);
     PARE_TRY(bool pass, passes("minimal", less));
     if (pass) choice = less;
   }
@@ -339,54 +345,6 @@ Step<Choice> Search::prefer(Choice choice, const Choice& floor) {
   return choice;
 }
 
-bool Search::uid_could_help(const Choice& without_root) {
-  if (evidence(without_root, false) == nullptr) return true;
-  Hints said = hints(without_root);
-  if (!said.users.empty() || said.home) return true;
-  // A capability that only root gets, or a file of uid 0's: no other uid has it either.
-  return !said.touches({Axis::kUser, "root"}) && said.likely.empty();
-}
-
-Step<Choice> Search::fix_user(Choice choice) {
-  Privilege root{Axis::kUser, "root"};
-  if (choice.granted.count(root) == 0) return choice;
-  Choice less = without(choice, root);
-  PARE_TRY(bool fails_without, fails("fix", less, 1));
-  if (!fails_without || !uid_could_help(less)) return choice;
-  size_t tries = 0;
-  for (const UserCandidate& candidate : users_) {
-    if (tries++ == kMostUsers) break;
-    Choice other = less;
-    other.user = candidate.user;
-    PARE_TRY(bool pass, passes("fix", other));
-    if (pass) return other;
-  }
-  Choice homeless = less;
-  homeless.user = users_.back().user;
-  for (auto& [name, value] : universe_.home_variables()) homeless.environment[name] = value;
-  universe_.add({{Axis::kWrite, "/tmp"}, /*asked=*/false});
-  homeless.granted.insert({Axis::kWrite, "/tmp"});
-  PARE_TRY(bool pass, passes("fix", homeless));
-  return pass ? homeless : choice;
-}
-
-Step<Choice> Search::fix_rootfs(Choice choice) {
-  Privilege rootfs{Axis::kRootfs, "write"};
-  if (choice.granted.count(rootfs) == 0) return choice;
-  Choice less = without(choice, rootfs);
-  for (const Element& element : universe_.elements()) {
-    if (element.privilege.axis == Axis::kWrite) less.granted.insert(element.privilege);
-  }
-  PARE_TRY(bool pass, passes("fix", less));
-  if (pass) return less;
-  for (const Privilege& p : less.granted) {
-    const Element* element = universe_.find(p);
-    if (p.axis == Axis::kWrite && !element->asked) less.forms[p.value].copy_up = true;
-  }
-  PARE_TRY(pass, passes("fix", less));
-  return pass ? less : choice;
-}
-
 Step<Choice> Search::find(const Choice& floor) {
   PARE_TRY(bool pass, passes(manner_.cold ? "cold" : "all-away", floor));
   if (pass) return floor;
@@ -400,6 +358,7 @@ Step<Choice> Search::find(const Choice& floor) {
   PARE_TRY(choice, reduce(choice, floor));
   PARE_TRY(choice, fix_rootfs(choice));
   PARE_TRY(choice, fix_user(choice));
+  PARE_TRY(choice, fix_volumes(choice));
   PARE_TRY(choice, polish(choice, floor));
   PARE_TRY(choice, prefer(choice, floor));
   return polish(choice, floor);

@@ -81,7 +81,9 @@ class Search {
   Step<std::optional<Choice>> stand_ins(const Choice& choice, const Privilege& p);
   Step<Choice> prefer(Choice choice, const Choice& floor);
   Step<Choice> fix_user(Choice choice);
+  Step<Choice> fix_volumes(Choice choice);
   Step<Choice> fix_rootfs(Choice choice);
+  bool refused_in(const Choice& choice, const std::string& directory) const;
   bool uid_could_help(const Choice& without_root);
 
   const Question& question_;

@@ -29,43 +29,6 @@ bool contains(const std::vector<T>& list, const T& value) {
 
 }  // namespace
 
-const std::vector<std::string>& risky_calls() {
-  static const std::vector<std::string> kCalls = {
-      "add_key",         "bpf",         "fsconfig",
-      "fsmount",         "fsopen",      "io_uring_setup",
-      "keyctl",          "mount",       "mount_setattr",
-      "move_mount",      "open_tree",   "personality",
-      "perf_event_open", "pivot_root",  "process_vm_readv",
-      "ptrace",          "request_key", "process_vm_writev",
-      "setns",           "umount2",     "unshare",
-      "userfaultfd",
-  };
-  return kCalls;
-}
-
-const std::vector<GatedCalls>& gated_calls() {
-  static const std::vector<GatedCalls> kRows = {
-      {"numa", "SYS_NICE", {"get_mempolicy", "mbind", "set_mempolicy", "set_mempolicy_home_node"}},
-      {"pidfd", "SYS_PTRACE", {"pidfd_getfd"}},
-  };
-  return kRows;
-}
-
-std::vector<std::string> calls_of(const std::string& value) {
-  for (const GatedCalls& row : gated_calls()) {
-    if (row.name == value) return row.calls;
-  }
-  return {value};
-}
-
-Privilege judged_by(const std::string& call) {
-  if (contains(risky_calls(), call)) return {Axis::kSyscall, call};
-  for (const GatedCalls& row : gated_calls()) {
-    if (contains(row.calls, call)) return {Axis::kSyscall, row.name};
-  }
-  return {Axis::kSyscall, ""};
-}
-
 Privilege stand_in(const std::string& capability) {
   if (capability == "NET_BIND_SERVICE") return {Axis::kSysctl, kPortStart};
   if (capability == "IPC_LOCK") return {Axis::kMemlock, "unlimited"};
@@ -360,6 +323,7 @@ void Universe::restrict_files(const Choice& choice, privilege::Policy& policy) c
                 [&](const privilege::Writable& w) { return !granted(Axis::kWrite, w.path); });
   for (privilege::VolumeAccess& volume : policy.volumes) {
     volume.writable = volume.writable && granted(Axis::kVolumeWrite, volume.path);
+    volume.owned = choice.owned.count(volume.path) > 0;
   }
   if (policy.rootfs_writable) return;
   for (const Privilege& privilege : choice.granted) {

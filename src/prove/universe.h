@@ -65,6 +65,7 @@ struct Choice {
   std::map<std::string, TmpfsForm> forms;  // of writable paths
   std::map<std::string, std::string> environment;
   std::set<std::string> calls;  // allowed although the baseline never made them
+  std::set<std::string> owned;  // volumes that belong to `user` from the start
   bool today_ports = false;     // it listens where it does today, whatever was adopted
   bool operator==(const Choice&) const = default;
 };

@@ -246,7 +246,27 @@ TEST(Zoo, VolumeOfRoots) {
     return world.write("/data/log", 0) ? serves(world) : "HTTP 500";
   });
   EXPECT_THAT(c.not_unneeded(),
-              UnorderedElementsAre("volume-write:/data needed", "user/root needed"));
+              UnorderedElementsAre("volume-write:/data needed", "user/root fixable"));
+  EXPECT_EQ(c.find("user/root", Phase::kServe)->fix->change,
+            "user=1000:1000 chown=/data:1000:1000");
+  EXPECT_TRUE(c.proof.policy.volumes[0].owned);
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+  EXPECT_LE(c.starts, 16);
+}
+
+TEST(Zoo, OnlyTheVolumeThatIsMissedChangesHands) {
+  Case c;
+  c.question.asked.volumes = {{"/data", true}, {"/models", true}};
+  c.run([](World& world) -> std::string {
+    bool weights = world.read("/models/a", 1234, false) && world.read("/models/b", 2345, false);
+    return weights && world.read("/data/settings") ? serves(world) : "HTTP 500";
+  });
+  EXPECT_THAT(c.not_unneeded(),
+              UnorderedElementsAre("capability/DAC_OVERRIDE fixable", "user/root fixable"));
+  EXPECT_FALSE(c.proof.policy.volumes[0].owned);
+  EXPECT_TRUE(c.proof.policy.volumes[1].owned);
+  EXPECT_FALSE(c.proof.policy.volumes[1].writable);
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
 }
 
 TEST(Zoo, NeedThatOnlyARestartBringsOut) {

@@ -225,6 +225,14 @@ Diff compare(const Proof& older, const Proof& newer) {
   compare_calls(a, b, out);
   auto user = [](const Policy& p) { return fmt::format("{}:{}", p.user.uid, p.user.gid); };
   compare_text("user", user(a), user(b), out);
+  auto owned = [](const Policy& p) {
+    std::vector<std::string> paths;
+    for (const privilege::VolumeAccess& v : p.volumes) {
+      if (v.owned) paths.push_back(v.path);
+    }
+    return paths.empty() ? std::string("none") : base::join(paths, ", ");
+  };
+  compare_text("volumes given to the user", owned(a), owned(b), out);
   compare_limit("processes", a.pids_max, b.pids_max, true, out);
   compare_limit("locked memory", a.memlock_bytes, b.memlock_bytes, false, out);
   compare_limit("/dev/shm", a.shm_bytes, b.shm_bytes, false, out);

@@ -273,7 +273,8 @@ std::vector<std::pair<std::string, std::string>> policy_lines(const privilege::P
                     })},
       {"volumes", list_or_none(policy.volumes,
                                [](const privilege::VolumeAccess& v) {
-                                 return v.path + (v.writable ? " rw" : " ro");
+                                 return v.path + (v.writable ? " rw" : " ro") +
+                                        (v.owned ? ", given to this user" : "");
                                })},
       {"ports", list_or_none(policy.ports,
                              [](const privilege::PortGrant& p) {

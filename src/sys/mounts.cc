@@ -66,6 +66,7 @@ Result<Mount> Mount::overlay(const OverlayLayers& layers, const std::string& tar
     options += ",upperdir=" + escape_layer(layers.upper) + ",workdir=" + escape_layer(layers.work);
   }
   if (layers.throw_away) options += ",volatile";
+  if (layers.metadata_only) options += ",metacopy=on";
   // mount(2) takes one page of options and cuts the rest off in silence.
   if (options.size() >= static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
     return fail(ErrorKind::kHost, "cannot mount an overlay at " + target +

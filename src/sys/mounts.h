@@ -17,6 +17,8 @@ struct OverlayLayers {
   // Skips every sync to disk (overlayfs.rst, "Volatile mount"; kernel 5.10): for an upper that
   // nobody mounts again.
   bool throw_away = false;
+  // A change of owner or mode copies no data (overlayfs.rst, "Metadata only copy up"; kernel 4.19).
+  bool metadata_only = false;
 };
 
 // One mount point; unmounted by the destructor.

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -31,6 +32,22 @@ Status copy_root_attributes(const std::string& from, const std::string& to) {
 bool is_empty_directory(const std::string& path) {
   std::error_code ec;
   return fs::is_empty(path, ec) || ec;
+}
+
+// `chown -R`, links themselves included.
+Status give_tree(const std::string& path, const privilege::User& owner) {
+  auto give = [&](const std::string& one) -> Status {
+    if (lchown(one.c_str(), owner.uid, owner.gid) == 0) return {};
+    return fail_errno("cannot set the owner of " + one, errno);
+  };
+  PARE_CHECK_OK(give(path));
+  if (!fs::is_directory(path)) return {};
+  std::error_code ec;
+  for (fs::recursive_directory_iterator it(path, ec), end; !ec && it != end; it.increment(ec)) {
+    PARE_CHECK_OK(give(it->path()));
+  }
+  if (!ec) return {};
+  return fail(ErrorKind::kHost, "cannot walk " + path + ": " + ec.message());
 }
 
 // rename(2), or a full copy (whiteouts, attributes) where that would cross file systems.
@@ -68,7 +85,9 @@ Result<Volumes> Volumes::prepare(engine::Engine& engine, const target::Target& t
   return volumes;
 }
 
-Result<Volumes::Mounted> Volumes::mount(const std::string& label, bool cold) const {
+Result<Volumes::Mounted> Volumes::mount(const std::string& label, bool cold,
+                                        const privilege::User& owner,
+                                        const std::vector<privilege::VolumeAccess>& grants) const {
   Mounted mounted;
   mounted.directory_ = state_ + "/volumes-" + label;
   for (size_t i = 0; i < entries_.size(); ++i) {
@@ -81,9 +100,14 @@ Result<Volumes::Mounted> Volumes::mount(const std::string& label, bool cold) con
     if (!cold && access(warm_layer(i).c_str(), F_OK) == 0) lower.push_back(warm_layer(i));
     lower.push_back(entry.source);
     PARE_CHECK_OK(copy_root_attributes(lower.front(), here + "/upper"));
+    bool owned = std::any_of(grants.begin(), grants.end(), [&](const privilege::VolumeAccess& v) {
+      return v.path == entry.path && v.owned;
+    });
     PARE_TRY(sys::Mount overlay,
-             sys::Mount::overlay({lower, here + "/upper", here + "/work"}, here + "/merged"));
+             sys::Mount::overlay({lower, here + "/upper", here + "/work", false, owned},
+                                 here + "/merged"));
     mounted.overlays_.push_back(std::move(overlay));
+    if (owned) PARE_CHECK_OK(give_tree(here + "/merged/" + entry.file, owner));
     if (entry.writable) mounted.layers_.push_back({entry.path, here + "/upper"});
     std::string merged = here + "/merged";
     mounted.mounts_.push_back(

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "privilege/policy.h"
 #include "record/areas.h"
 #include "sys/mounts.h"
 #include "target/target.h"
@@ -44,8 +45,10 @@ class Volumes {
     std::string directory_;
   };
 
-  // cold: as the user has them. Else as keep() saved them.
-  Result<Mounted> mount(const std::string& label, bool cold) const;
+  // cold: as the user has them. Else as keep() saved them. Whole trees are given to `owner` where
+  // `grants` say so.
+  Result<Mounted> mount(const std::string& label, bool cold, const privilege::User& owner = {},
+                        const std::vector<privilege::VolumeAccess>& grants = {}) const;
   // What this trial changed becomes the starting point of every warm trial to come.
   Status keep(Mounted mounted) const;
   bool any() const { return !entries_.empty(); }
