@@ -125,7 +125,7 @@ TEST(Kubernetes, AVolumeThatBelongsToTheServerGetsItsGroup) {
   proof.policy.volumes[0].owned = true;
   Json pod = pod_of(emitted(proof, "kubernetes"));
   EXPECT_EQ(pod["securityContext"]["fsGroup"], 65532);
-  EXPECT_EQ(pod["containers"].at(0)["volumeMounts"].at(0)["readOnly"], true);
+  EXPECT_EQ(named(pod["containers"].at(0)["volumeMounts"], "models")["readOnly"], true);
 }
 
 TEST(Kubernetes, TheNetworkPolicyAdmitsInferenceAloneAndLetsNothingOut) {
