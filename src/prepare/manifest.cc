@@ -130,8 +130,9 @@ void compare(const std::map<std::string, std::string>& expected,
     if (it == found.end()) {
       out.push_back(path + " is missing");
     } else if (it->second != digest) {
-      out.push_back(path + " is not what the manifest says: SHA-256 " + it->second + ", not " +
-                    digest);
+      std::string& text = out.emplace_back(path);
+      text.append(" is not what the manifest says: SHA-256 ").append(it->second);
+      text.append(", not ").append(digest);
     }
   }
   if (extra) return;

@@ -40,8 +40,10 @@ Status check_keys(const Json& json, const std::set<std::string>& known, const st
   for (const auto& [key, value] : json.items()) {
     if (known.count(key) > 0) continue;
     std::string near = base::nearest(key, {known.begin(), known.end()});
-    return fail(ErrorKind::kUsage, what + ": unknown key '" + key + "'" +
-                                       (near.empty() ? "" : ", did you mean '" + near + "'?"));
+    std::string text = what;
+    text.append(": unknown key '").append(key).append("'");
+    if (!near.empty()) text.append(", did you mean '").append(near).append("'?");
+    return fail(ErrorKind::kUsage, text);
   }
   return {};
 }
