@@ -108,6 +108,7 @@ Result<ServePlan> plan_serve(const verdict::Proof& proof,
   std::vector<std::string> specs;
   for (const verdict::CheckEntry& entry : proof.checks) specs.push_back(entry.spec);
   PARE_TRY(plan.checks, check::parse_specs(specs));
+  check::to_moved_ports(plan.checks, plan.policy.ports);
   uint64_t tasks = evidence ? evidence->peaks.tasks : 0;
   uint64_t memory = evidence ? evidence->peaks.memory_bytes : 0;
   if (!plan.policy.pids_max && tasks > 0) plan.policy.pids_max = tasks * 2 + 32;

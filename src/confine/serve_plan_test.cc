@@ -35,6 +35,14 @@ TEST(ServePlan, KeysOfThePullAreAbsent) {
   EXPECT_EQ(plan->dropped, (std::vector<std::string>{"HF_TOKEN"}));
 }
 
+TEST(ServePlan, ChecksFollowAPortThatWasMoved) {
+  verdict::Proof p = proof();
+  p.policy.ports = {{8080, "tcp", "inference", 8000}};
+  auto plan = plan_serve(p, evidence(), {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->checks.at(0).port, 8080);
+}
+
 TEST(ServePlan, LimitsAreThePeaksAndAMargin) {
   auto plan = plan_serve(proof(), evidence(), {});
   EXPECT_EQ(plan->policy.pids_max, 52u);
