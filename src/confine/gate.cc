@@ -61,10 +61,12 @@ Result<std::unique_ptr<Gate>> Gate::open(const std::vector<const Door*>& doors,
                          },
                          false});
   }
-  if (threads == 0) threads = std::clamp(std::thread::hardware_concurrency() / 2, 1U, 8U);
-  std::unique_ptr<Gate> gate(new Gate);
+  if (threads == 0) threads = std::clamp(std::thread::hardware_concurrency() / 2, 2U, 8U);
   Limits share = limits;
-  share.connections = std::max<size_t>(limits.connections / threads, 1);
+  share.connections = std::max<size_t>(limits.connections, 1);
+  threads = static_cast<unsigned>(std::min<size_t>(threads, share.connections));
+  share.connections /= threads;
+  std::unique_ptr<Gate> gate(new Gate);
   for (unsigned i = 0; i < threads; ++i) {
     PARE_TRY(auto loop, GateLoop::start(listeners, share, [netns] { return netns->enter(); }));
     gate->loops_.push_back(std::move(loop));

@@ -27,8 +27,9 @@ struct Inside {
 
 class Gate {
  public:
-  // Listens from now on. `threads` 0: one for each two processors. The doors have to outlive it: a
-  // later gate, to the server's next container, goes on with them and with what waits there.
+  // Listens from now on. `threads` 0: one for each two processors, and at least two: a busy host
+  // leaves little to one. The doors have to outlive it: a later gate, to the server's next
+  // container, goes on with them and with what waits there.
   static Result<std::unique_ptr<Gate>> open(const std::vector<const Door*>& doors,
                                             const Inside& inside, const Limits& limits,
                                             unsigned threads = 0);

@@ -50,9 +50,9 @@ class PullDoors {
  public:
   // `pid`: a process (or thread) in the namespace, whose `lo` is up. `netns`: path of the namespace
   // that the hosts are reached from; empty: pare's own.
-  static Result<std::unique_ptr<PullDoors>> open(int pid, const std::vector<PullHost>& hosts,
-                                                 const std::string& netns,
-                                                 std::function<void(const std::string&)> refused);
+  static Result<std::unique_ptr<PullDoors>> open(
+      int pid, const std::vector<PullHost>& hosts, const std::string& netns,
+      const std::function<void(const std::string&)>& refused);
   // For /etc/hosts of the container.
   std::vector<std::pair<std::string, std::string>> names() const { return names_; }
   Counters counters() const { return loop_->counters(); }

@@ -65,7 +65,7 @@ Status enter_path(const std::string& netns) {
 
 Result<std::unique_ptr<PullDoors>> PullDoors::open(
     int pid, const std::vector<PullHost>& hosts, const std::string& netns,
-    std::function<void(const std::string&)> refused) {
+    const std::function<void(const std::string&)>& refused) {
   if (hosts.empty()) {
     return fail(ErrorKind::kUsage, "no host to pull from: name each with --host NAME[:PORT]");
   }
