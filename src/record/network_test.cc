@@ -140,6 +140,9 @@ TEST_F(NetworkTest, LoopbackIsNoEgressAndWhatLeavesIs) {
     own6.address = six.sin6_addr;
     int control6 = socket(AF_INET6, SOCK_DGRAM, 0);
     ioctl(control6, SIOCSIFADDR, &own6);
+    // The address and its route are there once it is no longer tentative.
+    struct sockaddr_in6 self = {AF_INET6, 0, 0, six.sin6_addr};
+    for (int i = 0; i < 500 && bind(control6, (void*)&self, sizeof self); i++) usleep(10000);
     connect(socket(AF_INET6, SOCK_STREAM, 0), (void*)&six, sizeof six);
     sendto(control6, "x", 1, 0, (void*)&six, sizeof six);
     ioctl(control6, SIOCDIFADDR, &own6);
