@@ -119,6 +119,17 @@ std::string escape_markup(std::string_view text) {
   return out;
 }
 
+std::string without_numbers(std::string_view text) {
+  std::string shape;
+  for (char c : text) {
+    if (c < '0' || c > '9')
+      shape += c;
+    else if (shape.empty() || shape.back() != '#')
+      shape += '#';
+  }
+  return shape;
+}
+
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
   std::string best;
   size_t best_distance = 3;

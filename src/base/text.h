@@ -27,6 +27,9 @@ std::string shell_join(const std::vector<std::string>& words);
 // control characters, which XML cannot hold, are left out.
 std::string escape_markup(std::string_view text);
 
+// Every run of digits as one '#': lines of a log that differ in numbers alone become the same.
+std::string without_numbers(std::string_view text);
+
 // The nearest of `candidates` within an edit distance of 2 (a "did you mean"); empty if none.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 

@@ -49,4 +49,9 @@ TEST(Text, MarkupHasNoMeaningLeft) {
             "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&#10;\tz");
 }
 
+TEST(Text, LinesThatDifferInNumbersAloneBecomeTheSame) {
+  EXPECT_EQ(without_numbers("12:30:01 retry 7 of 10"), "#:#:# retry # of #");
+  EXPECT_EQ(without_numbers(""), "");
+}
+
 }  // namespace pare::base

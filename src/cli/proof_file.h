@@ -1,6 +1,7 @@
 // Reading a proof that prove wrote.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -13,6 +14,7 @@ struct ProofFile {
   verdict::Proof proof;
   std::string digest;                          // sha256 of the file's bytes, hex
   std::optional<evidence::Evidence> evidence;  // of evidence.json beside it, where there is one
+  std::optional<nlohmann::json> telemetry;     // of telemetry.json, likewise
 };
 
 // A proof.json, or the directory that holds it. kUsage when it does not exist, kUnread otherwise.

@@ -18,10 +18,21 @@ namespace {
 
 struct Format {
   const char* name;
-  std::string (*write)(const verdict::Proof&, const evidence::Evidence*);
+  std::string (*write)(const ProofFile&);
 };
-constexpr std::array<Format, 2> kFormats = {
-    {{"html", report::html}, {"markdown", report::markdown}}};
+
+const evidence::Evidence* evidence_of(const ProofFile& file) {
+  return file.evidence ? &*file.evidence : nullptr;
+}
+
+constexpr std::array<Format, 3> kFormats = {
+    {{"html", [](const ProofFile& file) { return report::html(file.proof, evidence_of(file)); }},
+     {"markdown",
+      [](const ProofFile& file) { return report::markdown(file.proof, evidence_of(file)); }},
+     {"vendor", [](const ProofFile& file) {
+        return report::vendor(file.proof, evidence_of(file),
+                              file.telemetry ? &*file.telemetry : nullptr);
+      }}}};
 
 struct ReportOptions {
   std::string proof, format = "markdown", out;
@@ -39,7 +50,9 @@ Result<int> write_report(const ReportOptions& options) {
                 "unknown --format '" + options.format + "': use " + base::join(names, " or "));
   }
   PARE_TRY(ProofFile file, read_proof(options.proof));
-  std::string text = format->write(file.proof, file.evidence ? &*file.evidence : nullptr);
+  // A telemetry.json of another make may hold anything.
+  PARE_TRY(std::string text, base::read_json(options.proof + ": telemetry.json",
+                                             [&] { return format->write(file); }));
   if (options.out.empty()) {
     fmt::print("{}", text);
     return 0;
@@ -71,7 +84,7 @@ Action set_up_report(CLI::App& app) {
   auto options = std::make_shared<ReportOptions>();
   app.add_option("proof", options->proof, "proof.json, or the directory that prove wrote")
       ->required();
-  app.add_option("--format", options->format, "html | markdown (default)");
+  app.add_option("--format", options->format, "html | markdown (default) | vendor");
   app.add_option("-o,--out", options->out, "file to write (default: stdout)");
   return [options] { return write_report(*options); };
 }

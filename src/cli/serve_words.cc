@@ -22,6 +22,10 @@ void on_signal(int) {
 
 void add_serve_words(CLI::App& app, ServeWords& words) {
   app.add_option("proof", words.proof, "proof.json, or the directory that holds it")->required();
+  add_serve_options(app, words);
+}
+
+void add_serve_options(CLI::App& app, ServeWords& words) {
   app.add_option("--rootfs", words.rootfs, "root file system, instead of the proof's");
   app.add_option("--runtime", words.runtime, "runc | crun");
   for (CLI::Option* option :

@@ -24,6 +24,8 @@ struct ServeWords {
 };
 
 void add_serve_words(CLI::App& app, ServeWords& words);
+// All but the proof itself.
+void add_serve_options(CLI::App& app, ServeWords& words);
 
 struct Serving {
   ProofFile file;

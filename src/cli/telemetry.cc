@@ -190,6 +190,29 @@ class Experiment {
     return {};
   }
 
+  // Which refusal to choose, where silence is worse than an answer.
+  std::string advice() const {
+    auto row = [this](const std::string& kind) {
+      auto found = std::find_if(breakage_.begin(), breakage_.end(),
+                                [&](const Breakage& each) { return each.kind == kind; });
+      return found == breakage_.end() ? nullptr : &*found;
+    };
+    const Breakage *silent = row("silent"), *refused = row("refused");
+    if (silent == nullptr || !refused->ready || !refused->failed.empty()) return "";
+    const std::string instead =
+        fmt::format("; refused at once it is ready after {:.1f} s: refuse, do not drop",
+                    refused->ready_seconds);
+    if (!silent->ready)
+      return "where outbound packets are dropped in silence it never becomes ready" + instead;
+    if (!silent->failed.empty())
+      return "where outbound packets are dropped in silence checks fail (" +
+             base::join(silent->failed, ", ") + ")" + instead;
+    if (silent->ready_seconds > 2 * refused->ready_seconds + 1)
+      return fmt::format("where outbound packets are dropped in silence it hangs for {:.0f} s{}",
+                         silent->ready_seconds, instead);
+    return "";
+  }
+
   base::Json json() const {
     base::Json json = {{"schema", "pare.telemetry/v1"},
                        {"image", target_.image},
@@ -200,7 +223,8 @@ class Experiment {
                        {"lossless", !lost_},
                        {"baseline", baseline_},
                        {"variables", base::Json::array()},
-                       {"breakage", base::Json::array()}};
+                       {"breakage", base::Json::array()},
+                       {"advice", advice()}};
     for (const auto& verdict : verdicts_) json["variables"].push_back(to_json(verdict));
     for (const Breakage& row : breakage_)
       json["breakage"].push_back({{"egress", row.kind},
@@ -228,6 +252,7 @@ class Experiment {
           row.log_bytes_per_second,
           row.failed.empty() ? "" : ", failed: " + base::join(row.failed, ", "),
           row.why.empty() ? "" : " (" + row.why + ")");
+    if (const std::string words = advice(); !words.empty()) text += words + "\n";
     return text;
   }
 

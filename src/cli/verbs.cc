@@ -23,7 +23,7 @@ const std::vector<Verb>& verb_table() {
       {"run", "run a proved server locked to its proof, behind a gate", set_up_run},
       {"audit", "what files ask for, and the fix", set_up_audit},
       {"explain", "what a rule of audit means", set_up_explain},
-      {"report", "a proof for people: HTML or Markdown", set_up_report},
+      {"report", "a proof for people, or for who makes the server", set_up_report},
       {"diff", "what changed from one proof to the next", set_up_diff},
       {"merge", "evidence of replicas as one, and who showed what", set_up_merge},
       {"watch", "close a container's egress, show every attempt, learn exceptions", set_up_watch},

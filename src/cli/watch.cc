@@ -11,15 +11,11 @@
 #include <optional>
 
 #include "base/file.h"
-#include "base/json.h"
-#include "base/text.h"
-#include "base/time.h"
 #include "base/unique_fd.h"
-#include "cli/proof_file.h"
-#include "cli/refusal.h"
 #include "cli/target_options.h"
 #include "cli/verbs.h"
 #include "cli/watch_options.h"
+#include "cli/watch_start.h"
 
 namespace pare::cli {
 
@@ -65,8 +61,10 @@ class Watch {
       if (window_) PARE_CHECK_OK(window_->close());
       return tl::unexpected(opened.error());
     }
-    PARE_CHECK_OK(loop());
-    PARE_CHECK_OK(finish());
+    Status done = loop();
+    if (done) done = finish();
+    if (!done && !options_.keep) (void)window_->close();
+    PARE_CHECK_OK(done);
     return report_.sealed && report_.lost() == 0 ? 0 : 1;
   }
 
@@ -74,72 +72,19 @@ class Watch {
   Status prepare() {
     if (geteuid() != 0)
       return fail(ErrorKind::kHost, "pare needs root to close a container's egress: use sudo");
-    PARE_TRY(window_options_.refusal, parse_refusal(options_.refusal));
-    if (options_.dns != "closed" && options_.dns != "open")
-      return fail(ErrorKind::kUsage, "--dns is 'closed' or 'open', not '" + options_.dns + "'");
-    window_options_.open_names = options_.dns == "open";
-    if (!options_.window.empty()) {
-      length_ = base::parse_duration(options_.window);
-      if (!length_) return fail(ErrorKind::kUsage, "--window is a duration such as 30m");
+    PARE_TRY(plan_, read_watch_options(options_));
+    report_.proof_digest = plan_.proof_digest;
+    if (plan_.container.empty()) {
+      ServeWords words = options_.serve;
+      words.proof = options_.word;
+      PARE_TRY(server_, WatchedServer::make(words, options_.netns));
+      subject_ = server_->subject();
+    } else {
+      PARE_TRY(subject_, confine::find_subject(plan_.container, docker_socket()));
     }
-    PARE_CHECK_OK(read_exceptions());
-    PARE_TRY(checks_, check::parse_specs(options_.checks));
-    std::string word = options_.word;
-    if (is_proof(word)) PARE_CHECK_OK(read_watched_proof(word));
-    if (options_.prove && checks_.empty())
-      return fail(ErrorKind::kUsage, "--prove needs to know what 'it works' means: give --check");
-    PARE_TRY(subject_, confine::find_subject(word, docker_socket()));
     if (options_.fixed && !subject_.leaf.empty())
-      subject_ = {subject_.name, subject_.directory(), ""};
-    return read_resolvers();
-  }
-
-  static bool is_proof(const std::string& word) {
-    return base::ends_with(word, ".json") || access((word + "/proof.json").c_str(), F_OK) == 0;
-  }
-
-  Status read_watched_proof(std::string& word) {
-    PARE_TRY(ProofFile proof, read_proof(word));
-    if (options_.container.empty())
-      return fail(ErrorKind::kUsage,
-                  "--container says which container runs by this proof: its id, name or pid");
-    word = options_.container;
-    report_.proof_digest = proof.digest;
-    for (const privilege::EgressGrant& grant : proof.proof.policy.egress) {
-      if (grant.name == "any") continue;
-      std::string text = grant.name;
-      if (grant.port != 0) text += ":" + std::to_string(grant.port);
-      PARE_TRY(confine::Exception exception, confine::parse_exception(text));
-      given_.push_back(exception);
-    }
-    if (!checks_.empty()) return {};
-    std::vector<std::string> specs;
-    for (const verdict::CheckEntry& entry : proof.proof.checks)
-      if (!entry.spec.empty()) specs.push_back(entry.spec);
-    PARE_TRY(checks_, check::parse_specs(specs));
-    check::to_moved_ports(checks_, proof.proof.policy.ports);
-    return {};
-  }
-
-  Status read_exceptions() {
-    for (const std::string& text : options_.allow) {
-      PARE_TRY(confine::Exception exception, confine::parse_exception(text));
-      given_.push_back(exception);
-    }
-    for (const std::string& file : options_.allow_files) {
-      PARE_TRY(std::string text, base::read_file(file));
-      PARE_TRY(auto exceptions, confine::parse_exceptions(text, file));
-      given_.insert(given_.end(), exceptions.begin(), exceptions.end());
-    }
-    return {};
-  }
-
-  Status read_resolvers() {
-    for (const std::string& text : options_.resolvers) {
-      auto address = confine::parse_address(text);
-      if (!address) return fail(ErrorKind::kUsage, "--resolver '" + text + "' is no address");
-      resolvers_.push_back(*address);
-    }
+      subject_ = {subject_.name, subject_.directory(), "", subject_.log, false};
+    if (!options_.log.empty()) subject_.log = {options_.log, false};
     return {};
   }
 
@@ -148,12 +93,14 @@ class Watch {
             : isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) ? screen_view()
                                                             : line_view();
     state_ = confine::look_at(subject_);
-    window_options_.cgroup = subject_.cgroup;
-    window_options_.leaf = subject_.leaf;
-    window_options_.joined = state_.pid > 0;
-    PARE_TRY(window_options_.pins, confine::pins_of(subject_.directory()));
-    PARE_TRY(window_, confine::Window::open(window_options_));
-    for (confine::Exception exception : given_) PARE_CHECK_OK(allow(exception));
+    plan_.window.cgroup = subject_.cgroup;
+    plan_.window.leaf = subject_.leaf;
+    plan_.window.anywhere = subject_.anywhere;
+    plan_.window.joined = state_.pid > 0;
+    PARE_TRY(plan_.window.pins, confine::pins_of(subject_.text()));
+    PARE_TRY(window_, confine::Window::open(plan_.window));
+    for (const confine::Exception& exception : plan_.given) PARE_CHECK_OK(allow(exception));
+    log_.emplace(subject_.log);
     began_ = Clock::now();
     report_.origin_ns = confine::monotonic_ns();
     report_.subject = subject_.name;
@@ -161,13 +108,17 @@ class Watch {
     PARE_CHECK_OK(apply_state());
     fill_report();
     view_->opened(report_);
-    return {};
+    if (!server_) return {};
+    for (const std::string& name : server_->dropped())
+      view_->say(name +
+                 " is a key whose value the proof does not hold: the server runs without it");
+    return server_->start();
   }
 
   // An exception of the window lasts no longer than it; what is proved is proved after that.
   Status allow(confine::Exception exception) {
-    const bool uncapped = length_ && !exception.lasts && options_.prove;
-    if (length_ && !exception.lasts && !uncapped) exception.lasts = length_;
+    const bool uncapped = plan_.length && !exception.lasts && options_.prove;
+    if (plan_.length && !exception.lasts && !uncapped) exception.lasts = plan_.length;
     const uint64_t until =
         exception.lasts ? confine::monotonic_ns() + confine::in_ns(*exception.lasts) : 0;
     // One that was taken over may end sooner than what is asked for now.
@@ -181,7 +132,8 @@ class Watch {
   }
 
   Status apply_state() {
-    std::vector<confine::Address> resolvers = resolvers_.empty() ? state_.resolvers : resolvers_;
+    std::vector<confine::Address> resolvers =
+        plan_.resolvers.empty() ? state_.resolvers : plan_.resolvers;
     // One of its own addresses would let the container answer itself.
     auto is_own = [this](const confine::Address& address) {
       return std::find(state_.own.begin(), state_.own.end(), address) != state_.own.end();
@@ -191,7 +143,7 @@ class Watch {
       search_ = state_.search;
       report_.resolvers = resolvers;
       PARE_CHECK_OK(window_->set_resolvers(resolvers, search_));
-      if (resolvers_.empty())
+      if (plan_.resolvers.empty())
         for (const confine::Address& address : state_.foreign_resolvers)
           view_->say("the container names " + confine::to_string(address) +
                      " as its resolver, which is neither private nor the host's: --resolver " +
@@ -214,9 +166,10 @@ class Watch {
       const bool settled = state_.pid != 0 && looks_ > kStarting;
       const auto pause = settled ? kTick : kStartingTick;
       if (poll(&wait, 1, static_cast<int>(pause.count())) > 0) return {};
-      if (length_ && Clock::now() - began_ >= *length_) return {};
+      if (plan_.length && Clock::now() - began_ >= *plan_.length) return {};
       if (Clock::now() >= next_subject) {
-        next_subject = Clock::now() + (settled ? kLookAtSubject : milliseconds(0));
+        const auto soon = subject_.anywhere ? kTick : milliseconds(0);  // to look for it costs
+        next_subject = Clock::now() + (settled ? kLookAtSubject : soon);
         PARE_CHECK_OK(look_at_subject());
       }
       look();
@@ -231,6 +184,13 @@ class Watch {
   }
 
   Status look_at_subject() {
+    if (server_) {
+      if (const std::string end = server_->ended(); !end.empty()) {
+        view_->say(end);
+        ended_ = true;
+        return {};
+      }
+    }
     const int before = state_.pid;
     confine::SubjectState now = confine::look_at(subject_);
     if (now.pid == 0 && before != 0) view_->say("the container has ended");
@@ -255,6 +215,7 @@ class Watch {
 
   void look() {
     ledger_.take(window_->look(), report_.resolvers);
+    log_->look();
     fill_report();
   }
 
@@ -262,9 +223,11 @@ class Watch {
     report_.seconds = std::chrono::duration<double>(Clock::now() - began_).count();
     report_.totals = window_->totals();
     report_.others = ledger_.others();
+    report_.log = log_->picture();
     report_.destinations.clear();
     for (const auto& [name, destination] : ledger_.destinations())
       report_.destinations.push_back(destination);
+    for (confine::Destination& each : report_.destinations) each.log_lines = lines_about(each);
     std::sort(report_.destinations.begin(), report_.destinations.end(),
               [](const auto& a, const auto& b) { return a.first_ns < b.first_ns; });
     std::vector<confine::Exception> in_force;
@@ -277,6 +240,18 @@ class Watch {
       report_.learnt.push_back(learn(exception));
       report_.learnt.back().in_force = contains(in_force, exception);
     }
+  }
+
+  // Lines of the log that repeat and speak of a destination.
+  uint64_t lines_about(const confine::Destination& destination) const {
+    uint64_t lines = 0;
+    for (const auto& line : report_.log.repeated) {
+      const bool named = line.sample.find(destination.name) != std::string::npos;
+      const bool addressed = destination.addresses.size() == 1 &&
+                             line.sample.find(*destination.addresses.begin()) != std::string::npos;
+      if (named || addressed) lines += line.count;
+    }
+    return lines;
   }
 
   // Who used an exception, by the ledger.
@@ -307,6 +282,13 @@ class Watch {
   Status finish() {
     look();
     if (options_.prove) PARE_CHECK_OK(prove());
+    // The last words of a server that is started and stopped here are watched too.
+    if (server_) {
+      PARE_CHECK_OK(server_->stop());
+      const std::vector<confine::Learnt> proved = report_.learnt;
+      look();
+      report_.learnt = proved;
+    }
     if (!options_.out.empty()) PARE_CHECK_OK(write_files());
     view_->closed(report_);
     if (!options_.keep) {
@@ -317,7 +299,7 @@ class Watch {
   }
 
   Status prove() {
-    PARE_CHECK_OK(prove_exceptions(*window_, subject_, checks_, *view_, report_.learnt));
+    PARE_CHECK_OK(prove_exceptions(*window_, subject_, plan_.checks, *view_, report_.learnt));
     // A window that is kept must not let through for good what --window gave a time.
     std::vector<uint32_t> over;
     for (const auto& [row, active] : window_->exceptions())
@@ -334,35 +316,25 @@ class Watch {
   }
 
   Status write_files() {
-    PARE_CHECK_OK(base::make_directories(options_.out));
-    const std::pair<const char*, std::string> files[] = {
-        {"egress.json", base::write_json(to_json(report_), 1) + "\n"},
-        {"exceptions.txt", rules_text(report_)},
-        {"networkpolicy.yaml", network_policy(report_)},
-        {"cilium.yaml", cilium_policy(report_)},
-        {"alerts.yaml", confine::alert_rules()}};
-    for (const auto& [name, text] : files) {
-      PARE_CHECK_OK(base::write_file_atomic(options_.out + "/" + name, text));
+    PARE_TRY(auto names, write_learnt(options_.out, report_));
+    for (const std::string& name : names)
       if (!options_.json) fmt::print(stderr, "wrote {}/{}\n", options_.out, name);
-    }
     return {};
   }
 
   const WatchOptions& options_;
   sigset_t signals_ = {};
-  confine::WindowOptions window_options_;
-  std::optional<milliseconds> length_;
-  std::vector<confine::Exception> given_;
+  WatchPlan plan_;
   std::vector<confine::Exception> uncapped_;  // that outlast the window's time to be proved
   std::vector<confine::Exception> met_;       // every one that was in force, in this order
-  std::vector<check::Spec> checks_;
-  std::vector<confine::Address> resolvers_;
   std::vector<std::string> search_;
+  std::unique_ptr<WatchedServer> server_;  // of a proof that is started here
   confine::WatchSubject subject_;
   confine::SubjectState state_;
   std::unique_ptr<WatchView> view_;
   std::unique_ptr<confine::Window> window_;
   confine::EgressLedger ledger_;
+  std::optional<confine::LogMeter> log_;
   confine::WindowReport report_;
   Clock::time_point began_ = Clock::now();
   bool ended_ = false;
@@ -374,9 +346,13 @@ class Watch {
 Action set_up_watch(CLI::App& app) {
   auto options = std::make_shared<WatchOptions>();
   app.add_option("container", options->word,
-                 "Docker or runc id, pid, cgroup directory; or a proof, with --container")
+                 "Docker or runc id, pid, cgroup directory; or a proof, whose server is started")
       ->required();
-  app.add_option("--container", options->container, "the container that runs by the proof");
+  app.add_option("--container", options->container,
+                 "with a proof: the container that runs by it already");
+  add_serve_options(app, options->serve);
+  app.add_option("--netns", options->netns,
+                 "with a proof: the network namespace that its server gets (oci)");
   std::vector<CLI::Option*> repeatable = {
       app.add_option("--allow", options->allow,
                      "NAME:443 | CIDR:PORT[/udp] [,process=FILE][,private][,for=30m]"),
@@ -396,6 +372,7 @@ Action set_up_watch(CLI::App& app) {
   app.add_flag("--keep", options->keep, "leave the window in the kernel when pare ends");
   app.add_flag("--fixed", options->fixed,
                "hold for this cgroup alone, not for the container when it starts again");
+  app.add_option("--log", options->log, "file of the container's log (Docker says where its is)");
   app.add_option("--metrics", options->metrics, "file of Prometheus metrics, kept up to date");
   app.add_option("-o,--out", options->out, "directory for what was learnt, as files");
   app.add_flag("--json", options->json, "one JSON object a line");

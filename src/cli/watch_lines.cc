@@ -56,6 +56,7 @@ class Lines : public WatchView {
       fmt::print("exception {}: {}, {} attempts{}{}\n", to_string(learnt.exception),
                  to_string(learnt.need), learnt.attempts, learnt.because.empty() ? "" : ", ",
                  learnt.because);
+    if (const std::string log = log_text(report.log); !log.empty()) fmt::print("{}\n", log);
     if (!report.sealed) fmt::print("NOT SEALED: {}\n", report.not_sealed_because);
   }
 
@@ -114,6 +115,14 @@ std::unique_ptr<WatchView> line_view() {
 
 std::unique_ptr<WatchView> json_view() {
   return std::make_unique<JsonLines>();
+}
+
+std::string log_text(const confine::LogPicture& log) {
+  if (!log.known) return "";
+  std::string text = fmt::format("log: {:.0f} bytes a second", log.bytes_per_second);
+  if (!log.repeated.empty())
+    text += fmt::format("; {} times \"{}\"", log.repeated[0].count, log.repeated[0].sample);
+  return text;
 }
 
 std::string suggested_rule(const Destination& destination) {

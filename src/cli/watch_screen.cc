@@ -78,15 +78,17 @@ class Screen final : public WatchView {
          kBold);
     if (!report.sealed) line("NOT SEALED: " + report.not_sealed_because, kRed);
     line("");
-    line(fmt::format("{:36} {:22} {:>7} {:>7}  {}", "destination", "service", "tries", "denied",
-                     "by"));
+    line(fmt::format("{:>7} {:36} {:22} {:>7} {:>7}  {}", "first", "destination", "service",
+                     "tries", "denied", "by"));
     const size_t skip = report.destinations.size() > kRows ? report.destinations.size() - kRows : 0;
-    for (size_t i = skip; i < report.destinations.size(); ++i) put(report.destinations[i], line);
+    for (size_t i = skip; i < report.destinations.size(); ++i)
+      put(report, report.destinations[i], line);
     if (skip > 0) line(fmt::format("... and {} earlier ones", skip));
     line("");
     for (const auto& learnt : report.learnt)
       line(fmt::format("exception {} ({} attempts{})", to_string(learnt.exception), learnt.attempts,
                        learnt.in_force ? "" : ", its time is over"));
+    if (const std::string log = log_text(report.log); !log.empty()) line(log);
     for (const std::string& note : said_) line(note);
     asked_ = next_question(report);
     line(asked_.empty() ? "q ends the window"
@@ -126,13 +128,14 @@ class Screen final : public WatchView {
   }
 
   template <typename F>
-  void put(const Destination& destination, F&& line) const {
+  void put(const WindowReport& report, const Destination& destination, F&& line) const {
+    const uint64_t first = destination.first_ns - std::min(destination.first_ns, report.origin_ns);
     const uint64_t refused = destination.refusals();
     std::string by = base::join({destination.processes.begin(), destination.processes.end()}, ",");
     const std::string remark = destination.remark();
-    line(fmt::format("{:36} {:22} {:>7} {:>7}  {}{}{}", cut(destination.name, 36),
-                     cut(destination.service(), 22), destination.tries(), refused, by,
-                     remark.empty() ? "" : ": ", remark),
+    line(fmt::format("{:>6.1f}s {:36} {:22} {:>7} {:>7}  {}{}{}", static_cast<double>(first) / 1e9,
+                     cut(destination.name, 36), cut(destination.service(), 22), destination.tries(),
+                     refused, by, remark.empty() ? "" : ": ", remark),
          refused == 0              ? kGreen
          : destination.allowed > 0 ? ""
                                    : kRed);

@@ -91,6 +91,7 @@ std::string Destination::remark() const {
   if (unsent > 0)
     parts.push_back(fmt::format("{} datagram sockets connected, nothing sent", unsent));
   if (protocols.count("udp") > 0 && ports.count(443) > 0) parts.emplace_back("QUIC, by its port");
+  if (log_lines > 0) parts.push_back(fmt::format("{} lines of the log name it", log_lines));
   for (const std::string& server : server_names)
     if (server != name) parts.push_back("says it wants " + server);
   return base::join(parts, "; ");
@@ -248,6 +249,7 @@ nlohmann::json to_json(const Destination& destination, uint64_t origin_ns) {
                          {"distinctNames", destination.names},
                          {"ownResolver", destination.own_resolver},
                          {"tunnel", destination.tunnel},
+                         {"logLines", destination.log_lines},
                          {"firstSeconds", seconds(destination.first_ns)},
                          {"lastSeconds", seconds(destination.last_ns)},
                          {"remark", destination.remark()},

@@ -28,6 +28,7 @@ struct Destination {
   uint64_t allowed = 0, denied = 0, rebound = 0, packets = 0;  // attempts by verdict
   uint64_t unsent = 0;                           // datagram sockets whose connect was refused
   uint64_t questions = 0, questions_denied = 0;  // DNS
+  uint64_t log_lines = 0;                        // that name it, again and again
   uint64_t names = 1;                            // distinct ones, of "*.example"
   uint64_t bytes = 0;                            // of datagrams and questions
   bool own_resolver = false;                     // asked a resolver that is not the container's

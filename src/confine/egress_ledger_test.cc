@@ -168,6 +168,31 @@ TEST(EgressPolicy, WhatItSaysIsWhatWasLearnt) {
   EXPECT_EQ(again->size(), 2U);
 }
 
+TEST(EgressPolicy, DockersRulesAreForAddressesAndSayWhatTheyCannot) {
+  WindowReport report;
+  report.subject = "x";
+  report.learnt.push_back({*parse_exception("model.test:443"), {"server"}, 3, Need::kNeeded, ""});
+  report.learnt.push_back({*parse_exception("203.0.113.0/24:53/udp"), {}, 0, Need::kUnproven, ""});
+  report.learnt.push_back({*parse_exception("[2001:db8::1]"), {}, 0, Need::kUnproven, ""});
+  const std::string script = docker_script(report);
+  EXPECT_THAT(script, HasSubstr("# model.test:443: needed"));
+  EXPECT_THAT(script, HasSubstr("No such rule goes by name"));
+  EXPECT_THAT(
+      script,
+      HasSubstr("\n  iptables -I \"$chain\" -d 203.0.113.0/24 -p udp --dport 53 -j RETURN"));
+  EXPECT_THAT(script, HasSubstr("\n  ip6tables -I \"$chain\" -d 2001:db8::1/128 -j RETURN"));
+}
+
+TEST(EgressPolicy, TheLogIsInMetricsWhereItIsKnown) {
+  WindowReport report;
+  EXPECT_THAT(metrics_text(report), Not(HasSubstr("pare_egress_log_bytes_total")));
+  report.log.known = true;
+  report.log.bytes = 70;
+  report.log.repeated_lines = 12;
+  EXPECT_THAT(metrics_text(report), HasSubstr("pare_egress_log_bytes_total{container=\"\"} 70\n"));
+  EXPECT_THAT(alert_rules(), HasSubstr("pare_egress_log_repeated_lines_total"));
+}
+
 TEST(EgressPolicy, MetricsTellAClosedWindowAndExceptionsWhoseTimeIsOver) {
   WindowReport report;
   report.subject = "x";

@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 
@@ -29,6 +30,10 @@ constexpr uint32_t kPriority = 0xe6e5;
 
 std::string root_path() {
   return sys::state_root() + "/bpf";
+}
+
+std::string pins_name(const std::string& subject) {
+  return base::sha256_hex(subject).substr(0, 16);
 }
 
 bool is_bpf_root(const std::string& path) {
@@ -146,7 +151,13 @@ std::vector<std::string> pinned_windows() {
 
 Result<std::string> pins_of(const std::string& subject) {
   PARE_TRY(const std::string root, pin_root());
-  return root + "/" + base::sha256_hex(subject).substr(0, 16);
+  return root + "/" + pins_name(subject);
+}
+
+bool window_stands(const std::string& subject) {
+  const std::vector<std::string> standing = pinned_windows();
+  return std::find(standing.begin(), standing.end(), root_path() + "/" + pins_name(subject)) !=
+         standing.end();
 }
 
 Status remove_pins(const std::string& pins) {

@@ -27,6 +27,38 @@ std::string label(const std::string& subject) {
   return text.empty() ? "server" : text;
 }
 
+std::string ports_of(const Exception& exception, const std::string& indent) {
+  if (exception.port == 0) return "";
+  std::string text = indent + "ports:\n";
+  for (const std::string& protocol : protocols_of(exception))
+    text += fmt::format("{}  - {{port: {}, protocol: {}}}\n", indent, exception.port, protocol);
+  return text;
+}
+
+std::string head(const WindowReport& report, const char* api, const char* kind) {
+  return fmt::format(
+      "# Learnt by `pare watch` from {} in {:.0f} s; {} of {} exceptions proved needed.\n"
+      "apiVersion: {}\nkind: {}\nmetadata:\n  name: {}-egress\n",
+      report.subject, report.seconds,
+      std::count_if(report.learnt.begin(), report.learnt.end(),
+                    [](const Learnt& learnt) { return learnt.need == Need::kNeeded; }),
+      report.learnt.size(), api, kind, label(report.subject));
+}
+
+bool any_name(const WindowReport& report) {
+  return std::any_of(report.learnt.begin(), report.learnt.end(),
+                     [](const Learnt& learnt) { return !learnt.exception.name.empty(); });
+}
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (char c : text)
+    out += c == '\\' || c == '"' ? std::string{'\\', c} : c == '\n' ? "\\n" : std::string(1, c);
+  return out;
+}
+
+}  // namespace
+
 std::vector<std::string> protocols_of(const Exception& exception) {
   if (exception.protocol == IPPROTO_TCP) return {"TCP"};
   if (exception.protocol == IPPROTO_UDP) return {"UDP"};
@@ -46,44 +78,12 @@ std::string cidr(const Exception& exception) {
   return text;
 }
 
-std::string ports_of(const Exception& exception, const std::string& indent) {
-  if (exception.port == 0) return "";
-  std::string text = indent + "ports:\n";
-  for (const std::string& protocol : protocols_of(exception))
-    text += fmt::format("{}  - {{port: {}, protocol: {}}}\n", indent, exception.port, protocol);
-  return text;
-}
-
-std::string head(const WindowReport& report, const char* api, const char* kind) {
-  return fmt::format(
-      "# Learnt by `pare watch` from {} in {:.0f} s; {} of {} exceptions proved needed.\n"
-      "apiVersion: {}\nkind: {}\nmetadata:\n  name: {}-egress\n",
-      report.subject, report.seconds,
-      std::count_if(report.learnt.begin(), report.learnt.end(),
-                    [](const Learnt& learnt) { return learnt.need == Need::kNeeded; }),
-      report.learnt.size(), api, kind, label(report.subject));
-}
-
 std::string comment(const Learnt& learnt, const std::string& indent) {
   return fmt::format("{}# {}: {}, used by {} ({} attempts){}{}\n", indent,
                      to_string(learnt.exception), to_string(learnt.need),
                      learnt.used_by.empty() ? "nobody" : base::join(learnt.used_by, ", "),
                      learnt.attempts, learnt.because.empty() ? "" : "; ", learnt.because);
 }
-
-bool any_name(const WindowReport& report) {
-  return std::any_of(report.learnt.begin(), report.learnt.end(),
-                     [](const Learnt& learnt) { return !learnt.exception.name.empty(); });
-}
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (char c : text)
-    out += c == '\\' || c == '"' ? std::string{'\\', c} : c == '\n' ? "\\n" : std::string(1, c);
-  return out;
-}
-
-}  // namespace
 
 bool covers(const Exception& exception, const Destination& destination) {
   if (exception.port != 0 && !destination.ports.empty() &&
@@ -140,6 +140,7 @@ nlohmann::json to_json(const WindowReport& report) {
       {"droppedPackets", report.totals.dropped_packets},
       {"exceptions", nlohmann::json::array()},
       {"destinations", nlohmann::json::array()},
+      {"log", nullptr},
       {"loss", {{"others", report.others}}}};
   for (int i = 0; i < PARE_EGRESS_LOSSES; ++i)
     json["loss"][kLossNames[i]] = report.totals.losses[i];
@@ -151,6 +152,13 @@ nlohmann::json to_json(const WindowReport& report) {
                                   {"attempts", learnt.attempts},
                                   {"verdict", to_string(learnt.need)},
                                   {"because", learnt.because}});
+  if (report.log.known) {
+    json["log"] = {{"bytes", report.log.bytes},
+                   {"bytesPerSecond", report.log.bytes_per_second},
+                   {"repeated", nlohmann::json::array()}};
+    for (const LogPicture::Line& line : report.log.repeated)
+      json["log"]["repeated"].push_back({{"line", line.sample}, {"count", line.count}});
+  }
   for (const Destination& destination : report.destinations)
     json["destinations"].push_back(to_json(destination, report.origin_ns));
   return json;
@@ -263,7 +271,16 @@ std::string metrics_text(const WindowReport& report) {
       "pare_egress_exceptions{{container=\"{0}\"}} {4}\n",
       subject, report.lost(), report.totals.dropped_packets, report.sealed ? 1 : 0,
       report.in_force(), report.open ? 1 : 0);
-  return text;
+  if (!report.log.known) return text;
+  return text + fmt::format(
+                    "# HELP pare_egress_log_bytes_total What the container wrote to its log.\n"
+                    "# TYPE pare_egress_log_bytes_total counter\n"
+                    "pare_egress_log_bytes_total{{container=\"{0}\"}} {1}\n"
+                    "# HELP pare_egress_log_repeated_lines_total Lines that it wrote again and "
+                    "again.\n"
+                    "# TYPE pare_egress_log_repeated_lines_total counter\n"
+                    "pare_egress_log_repeated_lines_total{{container=\"{0}\"}} {2}\n",
+                    subject, report.log.bytes, report.log.repeated_lines);
 }
 
 std::string alert_rules() {
@@ -292,6 +309,12 @@ std::string alert_rules() {
         labels: {severity: critical}
         annotations:
           summary: "no egress window reports"
+      - alert: EgressLogFlood
+        expr: rate(pare_egress_log_repeated_lines_total[10m]) > 1
+        for: 10m
+        labels: {severity: warning}
+        annotations:
+          summary: "{{ $labels.container }} writes the same lines {{ $value }} times a second"
       - alert: EgressLoss
         expr: increase(pare_egress_lost_total[10m]) > 0
         labels: {severity: warning}

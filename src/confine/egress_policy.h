@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "confine/egress_ledger.h"
+#include "confine/egress_log.h"
 #include "confine/egress_rules.h"
 
 namespace pare::confine {
@@ -41,10 +42,17 @@ struct WindowReport {
   uint64_t others = 0;
   std::vector<Learnt> learnt;
   std::vector<Destination> destinations;
+  LogPicture log;
   std::vector<Address> resolvers;
   size_t in_force() const;  // exceptions
   uint64_t lost() const;    // counted, not told apart
 };
+
+// Parts of the platforms' words: "TCP", "UDP" or both; "203.0.113.0/24" or "2001:db8::/32"; a line
+// that begins with # and says what was learnt.
+std::vector<std::string> protocols_of(const Exception& exception);
+std::string cidr(const Exception& exception);
+std::string comment(const Learnt& learnt, const std::string& indent);
 
 // "pare.egress/v1".
 nlohmann::json to_json(const WindowReport& report);
@@ -54,6 +62,9 @@ std::string rules_text(const WindowReport& report);
 std::string network_policy(const WindowReport& report);
 // cilium.io/v2 with toFQDNs.
 std::string cilium_policy(const WindowReport& report);
+// A shell script for Docker, whose own networks know no destinations: rules of the DOCKER-USER
+// chain for addresses, and for names the window that keeps them.
+std::string docker_script(const WindowReport& report);
 // Prometheus' text format, for node_exporter's textfile collector.
 std::string metrics_text(const WindowReport& report);
 // Rules over these metrics.

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "confine/egress_links.h"
+#include "confine/egress_window.h"
 #include "engine/docker_api.h"
 #include "sys/netns.h"
 #include "sys/rootfs.h"
@@ -44,6 +45,15 @@ WatchSubject by_leaf(const std::string& name, const std::string& directory) {
   return subject;
 }
 
+// A container that Docker has not started yet: its daemon has a parent for cgroups of its own
+// (--cgroup-parent), which the API does not tell. The leaf carries the id, so its name will do.
+WatchSubject by_leaf_anywhere(const std::string& name, const std::string& mount,
+                              const std::string& leaf) {
+  WatchSubject subject = by_leaf(name, mount + "/" + leaf);
+  subject.anywhere = true;
+  return subject;
+}
+
 // What Docker's daemon says of a container; nullopt: it knows none of this name.
 Result<std::optional<WatchSubject>> ask_docker(const std::string& word, const std::string& socket,
                                                const std::string& mount) {
@@ -57,12 +67,13 @@ Result<std::optional<WatchSubject>> ask_docker(const std::string& word, const st
   return base::read_json("Docker's description of " + word, [&]() -> std::optional<WatchSubject> {
     const std::string id = container.at("Id");
     const auto running = sys::cgroup_of(container.at("State").value("Pid", 0));  // 0: no process
-    std::string parent = container.at("HostConfig").value("CgroupParent", "");
     const bool systemd = info.value("CgroupDriver", "cgroupfs") == "systemd";
-    if (parent.empty()) parent = systemd ? "system.slice" : "docker";
-    if (!base::starts_with(parent, "/")) parent = "/" + parent;
     const std::string leaf = systemd ? "docker-" + id + ".scope" : id;
-    return by_leaf(word, mount + (running ? *running : parent + "/" + leaf));
+    WatchSubject subject = by_leaf_anywhere(word, mount, leaf);
+    // A window from before its first start goes on.
+    if (running && !window_stands(subject.text())) subject = by_leaf(word, mount + *running);
+    subject.log = {container.value("LogPath", ""), true};
+    return subject;
   });
 }
 
@@ -125,6 +136,13 @@ void look_at_network(int pid, SubjectState& state) {
 }
 
 }  // namespace
+
+std::string WatchSubject::directory() const {
+  if (anywhere)
+    for (const std::string& each : sys::directories(cgroup))
+      if (base::ends_with(each, "/" + leaf)) return each;
+  return text();
+}
 
 Result<WatchSubject> find_subject(const std::string& word, const std::string& docker_socket) {
   PARE_TRY(const std::string mount, sys::v2_mount());

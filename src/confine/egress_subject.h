@@ -5,15 +5,22 @@
 #include <vector>
 
 #include "base/result.h"
+#include "confine/egress_log.h"
 #include "confine/egress_rules.h"
 
 namespace pare::confine {
 
 struct WatchSubject {
-  std::string name;    // as given
-  std::string cgroup;  // v2 directory that the window is attached to
-  std::string leaf;    // the container's below it, when it may start (again); else empty
-  std::string directory() const { return leaf.empty() ? cgroup : cgroup + "/" + leaf; }
+  std::string name;       // as given
+  std::string cgroup;     // v2 directory that the window is attached to
+  std::string leaf;       // the container's below it, when it may start (again); else empty
+  LogSource log;          // as far as it is known
+  bool anywhere = false;  // nobody knows yet where below `cgroup` it will be made
+  // Of the container; where it is not there yet, where it is expected.
+  std::string directory() const;
+  std::string text() const {
+    return leaf.empty() ? cgroup : cgroup + "/" + leaf;
+  }  // the same always
 };
 
 // What changes while it runs.

@@ -52,6 +52,14 @@ Status set_pin_paths(egress_bpf& skeleton, const std::string& pins) {
   return {};
 }
 
+// How many cgroups lie between the root's and this one.
+uint32_t depth_below(const std::string& mount, const std::string& directory) {
+  uint32_t depth = 0;
+  for (const std::string& part : base::split(directory.substr(mount.size()), '/'))
+    depth += part.empty() ? 0 : 1;
+  return depth;
+}
+
 uint32_t kernel_refusal(privilege::Refusal refusal) {
   switch (refusal) {
     case privilege::Refusal::kUnreachable:
@@ -88,19 +96,22 @@ Status KernelWindow::set_scope(const WindowOptions& options) {
   PARE_TRY(const std::string mount, sys::v2_mount());
   if (!base::starts_with(options.cgroup + "/", mount + "/"))
     return fail(ErrorKind::kUsage, options.cgroup + " is no directory below " + mount);
-  const std::string below = options.cgroup.substr(mount.size());
-  uint32_t depth = 0;
-  for (const std::string& part : base::split(below, '/')) depth += part.empty() ? 0 : 1;
   auto* globals = skeleton_->bss;
   std::memset(globals->scope_leaf, 0, sizeof(globals->scope_leaf));
   options.leaf.copy(globals->scope_leaf, sizeof(globals->scope_leaf) - 1);
-  globals->scope_parent = st.st_ino;
+  globals->scope_parent = options.anywhere ? 0 : st.st_ino;
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  globals->scope_level = depth + 1;
+  globals->scope_level = depth_below(mount, options.cgroup) + 1;
   PARE_CHECK_OK(attach_one(skeleton_->progs.on_cgroup_mkdir, -1));
   // Now: had it been made before, the program did not see it.
-  const std::string directory = options.cgroup + "/" + options.leaf;
-  if (stat(directory.c_str(), &st) == 0) globals->scope_id = st.st_ino;
+  std::vector<std::string> made = {options.cgroup + "/" + options.leaf};
+  if (options.anywhere) made = sys::directories(options.cgroup);
+  for (const std::string& directory : made) {
+    if (!base::ends_with(directory, "/" + options.leaf) || stat(directory.c_str(), &st) != 0)
+      continue;
+    globals->scope_level = depth_below(mount, directory);
+    globals->scope_id = st.st_ino;
+  }
   return {};
 }
 

@@ -19,6 +19,7 @@ struct WindowOptions {
   // Not empty: the window holds for the cgroup of this name directly below `cgroup`, from the
   // moment that it is made, and again whenever it is made anew.
   std::string leaf;
+  bool anywhere = false;  // `leaf` may be made at any depth below `cgroup`
   privilege::Refusal refusal = privilege::Refusal::kUnreachable;
   bool joined = false;      // the container runs: its sockets may be older than the window
   bool open_names = false;  // any name may be asked for; answers to names of no rule open nothing
@@ -127,6 +128,8 @@ Result<std::string> pin_root();
 std::vector<std::string> pinned_windows();
 // The directory below pin_root() for a window on `subject` (any text).
 Result<std::string> pins_of(const std::string& subject);
+// Whether one stands there.
+bool window_stands(const std::string& subject);
 // Ends the pinned windows that no process holds; how many there were.
 Result<int> sweep_windows();
 

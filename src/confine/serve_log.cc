@@ -8,28 +8,15 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
+
+#include "base/text.h"
 
 namespace pare::confine {
 
 namespace {
 
 constexpr size_t kLongestLine = 16 << 10;
-
-// The line with every run of digits as one '#'.
-std::string shape_of(std::string_view text) {
-  std::string shape;
-  for (char c : text) {
-    bool digit = std::isdigit(static_cast<unsigned char>(c)) != 0;
-    if (!digit) {
-      shape += c;
-    } else if (shape.empty() || shape.back() != '#') {
-      shape += '#';
-    }
-  }
-  return shape;
-}
 
 }  // namespace
 
@@ -47,7 +34,7 @@ void LogFolder::take(std::string_view bytes, Time now) {
 
 void LogFolder::line(std::string_view text, Time now) {
   ++counters_.lines;
-  std::string shape = shape_of(text);
+  std::string shape = base::without_numbers(text);
   if (counters_.lines > 1 && shape == last_shape_) {
     if (repeats_++ == 0) repeats_since_ = now;
     ++counters_.folded;

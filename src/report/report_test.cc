@@ -302,4 +302,48 @@ TEST(Diff, AChangedVerdictUnderTheSamePolicyIsTold) {
   EXPECT_EQ(diff.changes[0].after, "unproven");
 }
 
+TEST(Vendor, SaysWhatItIsWhatItDidAndHowToSeeItAgain) {
+  Proof proof = sample();
+  proof.target.kind = target::Kind::kImage;
+  proof.target.facts.digest = "sha256:abc";
+  proof.target.written = {"docker", "run", "team/server:1"};
+  proof.findings = {{"egress-dropped", "warning", "where packets are dropped, it hangs", {}}};
+  evidence::Evidence evidence = facts();
+  evidence::EgressFact call;
+  call.destination = "203.0.113.9";
+  call.port = 443;
+  call.name = "telemetry.vendor.test";
+  call.attempts = 50;
+  call.outcome = "unreachable";
+  call.period_ms = 200;
+  evidence.egress = {call};
+  evidence.dns = {{"telemetry.vendor.test", "A", 50, {}}, {"only|asked.test", "AAAA", 3, {}}};
+  evidence.log.bytes_per_second = 70;
+  evidence.log.repeated = {{"retrying in # s", 40}};
+  const std::string text = vendor(proof, &evidence, nullptr);
+  EXPECT_THAT(text, HasSubstr("| digest | `sha256:abc` |"));
+  EXPECT_THAT(text, HasSubstr("| `telemetry.vendor.test` | 443/tcp | 50 | unreachable | 0.2 s |"));
+  EXPECT_THAT(text, HasSubstr("| `only\\|asked.test` | DNS AAAA | 3 | asked for, never reached |"));
+  EXPECT_THAT(text, HasSubstr("- 40 times `retrying in # s`"));
+  EXPECT_THAT(text, HasSubstr("it hangs"));
+  EXPECT_THAT(text, HasSubstr("it writes /cache; removed by: mount a tmpfs at /cache; create"));
+  EXPECT_THAT(text,
+              HasSubstr("    pare prove --for kubernetes --check http://:8000/infer -- docker run "
+                        "team/server:1\n"));
+  EXPECT_THAT(text, Not(HasSubstr("Opt-out")));
+  const auto telemetry = nlohmann::json::parse(
+      R"({"breakage": [{"egress": "silent", "ready": false, "failed": [], "why": "timed out"},
+                       {"egress": "refused", "ready": true, "readySeconds": 0.5,
+                        "latencySeconds": {"infer": 0.25}}],
+          "advice": "refuse, do not drop",
+          "variables": [{"variable": "X_OFF", "off": "1", "verdict": "partial", "because": "5"}]})");
+  const std::string more = vendor(proof, nullptr, &telemetry);
+  EXPECT_THAT(more, HasSubstr("| silent | never |"));
+  EXPECT_THAT(more, HasSubstr("| refused | after 0.5 s | none | infer 0.250 s |"));
+  EXPECT_THAT(more, HasSubstr("refuse, do not drop"));
+  EXPECT_THAT(more, HasSubstr("| `X_OFF=1` | partial | 5 |"));
+  EXPECT_THAT(more, HasSubstr("pare telemetry --breakage"));
+  EXPECT_THAT(more, HasSubstr("Not recorded"));
+}
+
 }  // namespace pare::report

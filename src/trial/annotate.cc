@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -17,6 +16,8 @@ namespace pare::trial {
 using Owner = std::optional<std::pair<uint32_t, uint32_t>>;
 
 namespace {
+
+constexpr size_t kLongestLine = 200;
 
 class Owners {
  public:
@@ -55,20 +56,6 @@ void set_owner(Fact& fact, const Owner& owner) {
   fact.owner_gid = owner->second;
 }
 
-// Lines that differ in numbers only (times, counters) are the same line.
-std::string folded(const std::string& line) {
-  std::string out;
-  for (char c : line) {
-    bool digit = std::isdigit(static_cast<unsigned char>(c)) != 0;
-    if (!digit) {
-      out += c;
-    } else if (out.empty() || out.back() != '#') {
-      out += '#';
-    }
-  }
-  return out.substr(0, 200);
-}
-
 }  // namespace
 
 void annotate_owners(evidence::Evidence& evidence, engine::Engine& engine,
@@ -100,7 +87,8 @@ void annotate_log(evidence::Evidence& evidence, const std::string& path,
   double seconds = std::max(0.001, static_cast<double>(span.count()) / 1000.0);
   evidence.log.bytes_per_second = static_cast<double>(text->size()) / seconds;
   std::map<std::string, uint64_t> counts;
-  for (const std::string& line : base::split(*text, '\n')) ++counts[folded(line)];
+  for (const std::string& line : base::split(*text, '\n'))
+    ++counts[base::without_numbers(line).substr(0, kLongestLine)];
   for (const auto& [line, count] : counts) {
     if (count > 10 && !line.empty()) evidence.log.repeated.push_back({line, count});
   }

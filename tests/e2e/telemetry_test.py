@@ -57,6 +57,7 @@ class TelemetryTest(Ground):
         rows = {row["egress"]: row["ready"] for row in found["breakage"]}
         self.assertEqual(rows, {"unreachable": True, "refused": True, "silent": False}, run)
         self.assertEqual(run.code, 0, run)
+        self.assertRegex(found["advice"], r"never becomes ready; refused at once .* refuse")
 
     def test_usage(self):
         run, _, _ = self.telemetry("nothing", [])

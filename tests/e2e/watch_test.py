@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """pare watch on real network namespaces: what a container tries is named, and none of it leaves."""
+import hashlib
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from egress_world import FAR, NEAR, World, cgroup2, run
-from harness import PARE, PLANTED, Ground, cannot
+from harness import PARE, PLANTED, SUPPORT, Ground, cannot, process
 
 SEQUENCES = 10_000
 
@@ -444,12 +445,15 @@ class WatchTest(Ground):
         ).replace("    c.sendall", "    if c.fileno() >= 0: c.sendall")
         process = world.python(server, stdout=subprocess.PIPE, text=True)
         self.assertEqual(process.stdout.readline().strip(), "ready")
-        out = self.dir / "learnt"
+        out, log = self.dir / "learnt", self.dir / "log"
+        log.write_text("from before\n")
         watched = Watched(
             self, world, world.cgroup, "--allow", "203.0.113.21:443", "--allow", "203.0.113.22:443",
             "--allow", "model.vendor.test:443", "--prove", "--check",
             "http://:8000/;match=forty-two;within=5s", "-o", out, "--metrics", self.dir / "m.prom",
+            "--log", log,
         )
+        log.write_text(log.read_text() + "cannot resolve licence.test, retrying in 3 s\n" * 50)
         self.assertEqual(self.answer(), "forty-two")
         report, _ = watched.stop()
         verdicts = {each["exception"]: each["verdict"] for each in report["exceptions"]}
@@ -465,6 +469,7 @@ class WatchTest(Ground):
             self.assertRegex(line, r'^(# (HELP|TYPE) \w+ .+|\w+\{(\w+="[^"]*",?)+\} [0-9.e+-]+)$')
         self.assertIn('destination="203.0.113.21",verdict="allowed"', metrics)
         self.assertRegex(metrics, r"(?m)^pare_egress_window_open\{.*\} 0$")
+        self.assertRegex(metrics, r"(?m)^pare_egress_log_repeated_lines_total\{.*\} 50$")
         named = set(re.findall(r"pare_egress_\w+", (out / "alerts.yaml").read_text()))
         self.assertLessEqual(named, set(re.findall(r"# TYPE (\w+)", metrics)))
         if not shutil.which("promtool"):
@@ -550,6 +555,167 @@ class WatchTest(Ground):
             done = self.pare(*words)
             self.assertEqual(done.code, 2, done)
             self.assertIn(why, done.err)
+
+
+# Calls out for ever and says so in its log.
+CALLER = """while :; do
+  if /bin/busybox nc -w 1 203.0.113.8 443 </dev/null >/dev/null 2>&1; then echo passed
+  else echo cannot reach 203.0.113.8, retrying; fi
+  /bin/busybox sleep 0.1
+done"""
+
+
+class RuntimesTest(Ground):
+    """Containers of Docker and runc by their names, before they start and when they start again."""
+
+    def busybox(self):
+        root = self.dir / "busybox"
+        (root / "bin").mkdir(parents=True)
+        shutil.copy("/bin/busybox", root / "bin/busybox")
+        return root
+
+    def watch(self, word, *options, netns=None, **env):
+        argv = ["nsenter", f"--net={netns}"] if netns else []
+        process = subprocess.Popen(
+            [*argv, PARE, "watch", word, "--json", *map(str, options)], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, env=self.environment(**env),
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        first = process.stdout.readline()
+        self.assertTrue(first, "" if first else process.stderr.read())
+        return process
+
+    def report(self, process):
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        last = json.loads(out.splitlines()[-1])
+        self.assertEqual(last["event"], "closed", err)
+        return last["report"], {each["name"]: each for each in last["report"]["destinations"]}
+
+    def test_a_docker_container_by_its_name(self):
+        daemon = self.docker_daemon()
+        daemon.load("caller", self.busybox(), "CMD " + json.dumps(["/bin/busybox", "sh", "-c", CALLER]))
+        netns = run(SUPPORT / "dockerd", "netns", daemon.directory, text=True).stdout.strip()
+        run("nsenter", f"--net={netns}", "ip", "route", "add", "local", "203.0.113.0/24", "dev", "lo")
+        accept = (
+            "import socket; s = socket.create_server(('0.0.0.0', 443)); print('ready', flush=True)\n"
+            "while True: s.accept()[0].close()"
+        )
+        host = f"unix://{daemon.socket}"
+
+        def docker(*words):
+            return run("docker", "-H", host, *words, text=True).stdout
+
+        def passed():
+            return docker("logs", name).count("passed")
+
+        name = f"pare-caller-{os.getpid()}"
+        with process("nsenter", f"--net={netns}", sys.executable, "-c", accept,
+                     stdout=subprocess.PIPE, text=True) as server:
+            self.assertEqual(server.stdout.readline().strip(), "ready")
+            docker("create", "--name", name, "caller")
+            watched = self.watch(name, "-o", self.dir / "learnt", netns=netns, DOCKER_HOST=host)
+            docker("start", name)
+            time.sleep(2.5)
+            docker("restart", "-t", "0", name)
+            time.sleep(2)
+            self.assertEqual(passed(), 0)
+            report, found = self.report(watched)
+            time.sleep(1)
+            self.assertGreater(passed(), 0)
+            # What Docker itself can do of it: an address through, the rest dropped.
+            watched = self.watch(name, "--allow", "203.0.113.9:443/tcp", "--allow",
+                                 "model.test:443", "-o", self.dir / "learnt", netns=netns,
+                                 DOCKER_HOST=host)
+            self.report(watched)
+            env = {**os.environ, "DOCKER_HOST": host}
+            inside = ["nsenter", f"--net={netns}"]
+            for _ in range(2):
+                run(*inside, "sh", self.dir / "learnt/docker.sh", name, env=env)
+            rules = run(*inside, "iptables", "-S", text=True).stdout
+            docker("rm", "-f", name)
+        self.assertRegex(rules, r"-A DOCKER-USER -s \S+ -j PARE-\w{12}")
+        chain = re.findall(r"-A PARE-\w{12} (.*)", rules)
+        self.assertEqual(chain, ["-d 203.0.113.9/32 -p tcp -m tcp --dport 443 -j RETURN",
+                                 "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+                                 "-j DROP"], rules)
+        self.assertTrue(report["sealed"], report["notSealedBecause"])
+        caller = found["203.0.113.8"]
+        self.assertEqual((caller["service"], caller["allowed"]), ("tcp 443", 0))
+        self.assertGreater(caller["denied"], 10)
+        self.assertEqual(caller["processes"], ["busybox (nc)"])
+        self.assertEqual(caller["beacon"]["rhythm"], "periodic")
+        # The log is Docker's, which says where it is.
+        self.assertGreater(report["log"]["bytesPerSecond"], 10)
+        self.assertEqual(report["log"]["repeated"][0]["line"], "cannot reach 203.0.113.8, retrying")
+        self.assertGreater(caller["logLines"], 10)
+
+    def test_a_runc_container_by_its_name(self):
+        bundle = self.dir / "bundle"
+        bundle.mkdir()
+        self.busybox().rename(bundle / "rootfs")
+        run("runc", "spec", cwd=bundle)
+        config = json.loads((bundle / "config.json").read_text())
+        config["process"].update(terminal=False, args=["/bin/busybox", "sh", "-c", CALLER])
+        (bundle / "config.json").write_text(json.dumps(config))
+        name = f"pare-caller-{os.getpid()}"
+        log = self.dir / "log"
+        with open(log, "w") as out, process("runc", "run", "-b", bundle, name, stdout=out) as _:
+            self.addCleanup(subprocess.run, ["runc", "delete", "-f", name], check=False,
+                            capture_output=True)
+            for _ in range(100):
+                if "retrying" in log.read_text():
+                    break
+                time.sleep(0.1)
+            watched = self.watch(name, "--log", log)
+            time.sleep(2)
+            report, found = self.report(watched)
+            run("runc", "kill", name, "KILL")
+        self.assertGreater(found["203.0.113.8"]["denied"], 5)
+        self.assertEqual(report["log"]["repeated"][0]["line"], "cannot reach 203.0.113.8, retrying")
+
+
+class ProofTest(Ground):
+    """pare watch PROOF starts the proved server, its window there before its first process."""
+
+    def test_the_server_of_a_proof_is_started(self):
+        world = self.enterContext(World(self.dir / "world"))
+        near = f"/run/netns/{world.near}"
+        root = self.root("egress_beacon")
+        proved, _ = self.prove(root, ["/egress_beacon"], "--repeat", 1)
+        self.assertEqual(proved.code, 0, proved)
+        watched = Watched(self, world, self.dir / "out", "--netns", near, "--prove", "-o",
+                          self.dir / "learnt", "--allow", "203.0.113.77:443")
+        answered = None
+        for _ in range(50):
+            answered = self.infer(world)
+            if answered:
+                break
+            time.sleep(0.1)
+        time.sleep(2)
+        report, found = watched.stop()
+        self.assertIn("forty-two", answered or "")
+        left = world.counter.settled()
+        self.assertEqual({key for key in left if key[1] != FAR or key[0] != "tcp"}, set(), left)
+        self.assertTrue(report["sealed"], report["notSealedBecause"])
+        self.assertEqual(report["amends"], hashlib.sha256(
+            (self.dir / "out/proof.json").read_bytes()).hexdigest())
+        self.assertTrue(any(each["denied"] > 0 for each in found.values()), found)
+        self.assertEqual(report["exceptions"][0]["verdict"], "tolerated", report["exceptions"])
+        self.assertIsNotNone(report["log"])
+        self.assertFalse(list(pathlib.Path("/sys/fs/cgroup").glob("**/pare/pare-*-watch")))
+        refused = self.pare("watch", self.dir / "out", "--keep")
+        self.assertEqual(refused.code, 2, refused)
+
+    def infer(self, world):
+        text = (
+            "import urllib.request as u; print(u.urlopen(u.Request('http://%s:8000/infer',"
+            "data=b'x'), timeout=3).read().decode())" % NEAR
+        )
+        done = world.outside([sys.executable, "-c", text], world.far, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL, text=True)
+        return done.communicate(timeout=20)[0].strip()
 
 
 if __name__ == "__main__":

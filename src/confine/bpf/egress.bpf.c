@@ -342,14 +342,20 @@ int guard_in(struct __sk_buff* skb) {
 
 // ---- a container that is not there yet, or starts again
 
+// A flavour of struct cgroup (bpf_core_read.h): what the recorder's does not name.
+struct cgroup___depth {
+  int level;
+} __attribute__((preserve_access_index));
+
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(on_cgroup_mkdir, struct cgroup* cgroup) {
   if (!scope_level || BPF_CORE_READ(cgroup, root, hierarchy_id) != 0) return 0;
-  if (BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id) != scope_parent) return 0;
+  if (scope_parent && BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id) != scope_parent) return 0;
   char name[PARE_EGRESS_LEAF] = {};
   bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(cgroup, kn, name));
   for (int i = 0; i < PARE_EGRESS_LEAF; i++)
     if (name[i] != scope_leaf[i]) return 0;
+  scope_level = BPF_CORE_READ((struct cgroup___depth*)cgroup, level);
   scope_id = BPF_CORE_READ(cgroup, kn, id);
   return 0;
 }

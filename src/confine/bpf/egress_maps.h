@@ -23,7 +23,7 @@ __u32 last_name = 0;            // id of the latest name; not read here, but it 
 // Scope, when attached above the container: 0 level means all that the programs are attached to.
 volatile __u32 scope_level = 0;
 volatile __u64 scope_id = 0;
-volatile __u64 scope_parent = 0;  // of the cgroup that is waited for
+volatile __u64 scope_parent = 0;  // of the cgroup that is waited for; 0: any
 char scope_leaf[PARE_EGRESS_LEAF] = {};
 
 // ---- what it is told
