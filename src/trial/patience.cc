@@ -9,7 +9,7 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr double kTimes = 4;
-constexpr milliseconds kLeast{5'000};
+constexpr milliseconds kLeast{10'000};
 constexpr milliseconds kLeastAnswering{1'000};
 
 }  // namespace

@@ -18,9 +18,9 @@ TEST(Patience, IsTheUsersOwnUntilAStartWasSeen) {
 TEST(Patience, OfAFastServerLeavesRoomForABusyHost) {
   Slowest slowest;
   slowest.note(false, 0.4, 0.01);
-  EXPECT_EQ(slowest.patience(kMost, 1).limit, milliseconds(5'000));
+  EXPECT_EQ(slowest.patience(kMost, 1).limit, milliseconds(10'000));
   EXPECT_EQ(slowest.patience(kMost, 1).answering, milliseconds(1'000));
-  EXPECT_EQ(slowest.patience(kMost, 2).limit, milliseconds(10'000));
+  EXPECT_EQ(slowest.patience(kMost, 2).limit, milliseconds(20'000));
 }
 
 TEST(Patience, GrowsWithTheSlowestStartOfTheUnchangedTarget) {
@@ -36,10 +36,10 @@ TEST(Patience, AStartThatPullsCountsUntilAWarmOneWasSeen) {
   Slowest slowest;
   slowest.note(true, 300, 0);
   EXPECT_EQ(slowest.patience(kMost * 60, 1).limit, milliseconds(1'200'000));
-  slowest.note(false, 2, 0);
-  EXPECT_EQ(slowest.patience(kMost, 1).limit, milliseconds(8'000));
+  slowest.note(false, 4, 0);
+  EXPECT_EQ(slowest.patience(kMost, 1).limit, milliseconds(16'000));
   slowest.note(true, 300, 0);
-  EXPECT_EQ(slowest.patience(kMost, 1).limit, milliseconds(8'000));
+  EXPECT_EQ(slowest.patience(kMost, 1).limit, milliseconds(16'000));
 }
 
 TEST(Patience, NeverExceedsTheUsersOwn) {
