@@ -13,7 +13,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from egress_world import FAR, NEAR, World, cgroup2, run
+from egress_world import FAR, NEAR, RESOLVER, World, cgroup2, run
 from harness import PARE, PLANTED, SUPPORT, Ground, cannot, process
 
 SEQUENCES = 10_000
@@ -267,7 +267,9 @@ class WatchTest(Ground):
 
     def test_names_open_without_a_race(self):
         world = self.world
-        watched = Watched(self, world, world.cgroup, "--allow", "fresh.target.test:443")
+        # Named, for a container that has just started asks before its resolv.conf was read.
+        watched = Watched(self, world, world.cgroup, "--allow", "fresh.target.test:443",
+                          "--resolver", RESOLVER)
 
         def counted(program, *args):
             done = world.python(program, *args, stdout=subprocess.PIPE, text=True)
@@ -289,7 +291,7 @@ class WatchTest(Ground):
         watched = Watched(
             self, world, world.cgroup, "--allow", "private.target.test:443", "--allow",
             "metadata.target.test", "--allow", "loop.target.test:443", "--allow",
-            "chain.target.test:443", "--allow", "0.0.0.0/0:5000",
+            "chain.target.test:443", "--allow", "0.0.0.0/0:5000", "--resolver", RESOLVER,
         )
         self.assertEqual(connects(world, "private.target.test"), "ENETUNREACH")
         self.assertEqual(connects(world, "metadata.target.test"), "ENETUNREACH")
