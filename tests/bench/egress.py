@@ -20,13 +20,17 @@ PARE, ACTS = BUILD / "pare", BUILD / "planted" / "egress_acts"
 TARGET, PORT, SECONDS, ROUNDS = "203.0.113.50", 6000, 0.25, 25
 GOAL = 0.97
 KINDS = ("bulk", "rounds", "connects")
+# Both ends on one CPU and pare on the others: who wakes whom where would else decide, by factors.
+OWN, *OTHERS = sorted(os.sched_getaffinity(0))
+ON_OWN = ["taskset", "-c", str(OWN)]
 
 
 class Window:
     def __init__(self, world, state, rules):
         options = [word for rule in rules for word in ("--allow", rule)]
         self.process = world.outside(
-            [PARE, "watch", world.cgroup, "--json", *options],
+            ["taskset", "-c", ",".join(map(str, OTHERS or [OWN])), PARE, "watch", world.cgroup,
+             "--json", *options],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PARE_STATE_DIR": str(state)},
@@ -42,7 +46,8 @@ class Window:
 
 
 def measure(world, what):
-    done = world.start([ACTS, what, TARGET, str(PORT), str(SECONDS)], stdout=subprocess.PIPE, text=True)
+    done = world.start([*ON_OWN, ACTS, what, TARGET, str(PORT), str(SECONDS)],
+                       stdout=subprocess.PIPE, text=True)
     return float(done.communicate(timeout=60)[0])
 
 
@@ -60,7 +65,7 @@ def main():
             world.counter.stop()  # it would read every packet
             world.counter = None
             server = world.outside(
-                [ACTS, "serve", str(PORT)], world.far, stdout=subprocess.PIPE, text=True
+                [*ON_OWN, ACTS, "serve", str(PORT)], world.far, stdout=subprocess.PIPE, text=True
             )
             server.stdout.readline()
             rates = {what: ([], []) for what in KINDS}
