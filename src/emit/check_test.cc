@@ -116,7 +116,8 @@ TEST(Check, OptionsOfKubernetesAreReadBackToo) {
   by_operator.seccomp_operator = "inference";
   rows = checked(proof, "kubernetes", emitted(proof, "kubernetes", by_operator), by_operator);
   EXPECT_THAT(drift(rows), IsEmpty());
-  EXPECT_THAT(axes(rows, State::kSame), ::testing::Not(Contains("syscall")));  // it says why it is wider
+  EXPECT_THAT(axes(rows, State::kSame),
+              ::testing::Not(Contains("syscall")));  // it says why it is wider
   Options old;
   old.cluster_minor = 20;
   EXPECT_THAT(drift(checked(proof, "kubernetes", emitted(proof, "kubernetes", old), old)),

@@ -16,8 +16,8 @@ class Slowest {
 
   // A withheld privilege may slow a start (time-outs, retries) without being needed, and a host may
   // be busier than it was: four times what was seen, and once more for each trial beside it, but
-  // never less than 10 s (1 s of wrong answers) and never more than `most`. `most` where nothing was
-  // seen yet.
+  // never less than 10 s (1 s of wrong answers) and never more than `most`. `most` where nothing
+  // was seen yet.
   check::Patience patience(std::chrono::milliseconds most, int side_by_side) const;
 
  private:

@@ -113,8 +113,8 @@ Result<prove::Outcome> Runner::run_fresh(const prove::Request& request) {
     return fail_errno("cannot replace " + log_path, errno);
   }
   auto began = Clock::now();
-  PARE_TRY(Volumes::Mounted mounted, volumes_.mount(std::to_string(request.id), request.cold, request.policy.user,
-                          request.policy.volumes));
+  PARE_TRY(Volumes::Mounted mounted, volumes_.mount(std::to_string(request.id), request.cold,
+                                                    request.policy.user, request.policy.volumes));
   prove::Outcome outcome;
   outcome.starts = 0;
   for (int number = 0; number < (request.restart ? 2 : 1); ++number) {

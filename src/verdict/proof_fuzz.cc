@@ -6,7 +6,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace pare;
-  auto json = base::parse_json(std::string(reinterpret_cast<const char*>(data), size), "proof.json");
+  auto json =
+      base::parse_json(std::string(reinterpret_cast<const char*>(data), size), "proof.json");
   if (!json) return 0;
   auto proof = verdict::proof_from_json(*json, "proof.json");
   if (!proof) return 0;

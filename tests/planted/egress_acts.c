@@ -104,8 +104,8 @@ static int dial(const char* host, int port, char kind) {
   return s;
 }
 
-// Bytes, answered bytes or connections a second, of the best slice: what else the machine does slows
-// some down. Bytes need a longer one, next to which the sockets' buffers are small.
+// Bytes, answered bytes or connections a second, of the best slice: what else the machine does
+// slows some down. Bytes need a longer one, next to which the sockets' buffers are small.
 static int measure(const char* what, const char* host, int port, double seconds) {
   static char buffer[1 << 17];
   double slice = *what == 'b' ? 0.1 : 0.02;

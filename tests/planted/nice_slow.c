@@ -1,5 +1,5 @@
-// Works without CAP_SYS_NICE (asked for on top of the default), but takes a tenth of a second and more
-// for each inference then. It spins: a sleep is a call that the list from the fast runs lacks.
+// Works without CAP_SYS_NICE (asked for on top of the default), but takes a tenth of a second and
+// more for each inference then. It spins: a sleep is a call that the list from the fast runs lacks.
 #include <sys/resource.h>
 
 #include "planted.h"
