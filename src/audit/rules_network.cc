@@ -1,6 +1,7 @@
 // Rules about what is reachable: ports, Services, NetworkPolicies.
 #include <algorithm>
 
+#include "audit/input.h"
 #include "audit/remedies.h"
 #include "audit/rule_functions.h"
 #include "base/text.h"
@@ -173,7 +174,10 @@ void check_published(Scope& scope) {
           std::string prefix = port.host_port == 0 && !port.unknown && text.find(':') == text.npos
                                    ? "127.0.0.1::"
                                    : "127.0.0.1:";
-          f.remedy = remedy_set_at(scope, place_of(item), prefix + text);
+          // What is no mapping stays none with an address before it.
+          f.remedy = parse_ports(prefix + text).front().host_address == "127.0.0.1"
+                         ? remedy_set_at(scope, place_of(item), prefix + text)
+                         : no_remedy("this is no port mapping: write 127.0.0.1:HOST:CONTAINER");
         }
       }
       if (f.fixable())
