@@ -19,6 +19,11 @@ namespace {
 constexpr size_t kBatch = 128;
 constexpr const char* kDefaultAcl = "system.posix_acl_default";
 
+bool same_file(const struct statx& a, const struct statx& b) {
+  return a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major &&
+         a.stx_dev_minor == b.stx_dev_minor;
+}
+
 bool owned(const struct statx& st, const Owner& owner) {
   return st.stx_uid == owner.uid && st.stx_gid == owner.gid;
 }
@@ -118,18 +123,17 @@ class Owning {
     }
   }
 
-  // The descriptor is judged and changed, whatever its name leads to meanwhile. Where the entries
-  // before it were right already, as at every start but the first, a look at the name comes first.
+  // What the name says, what the descriptor says, and then the descriptor is changed. The link
+  // count alone is not enough: a file from outside whose name in the volume was taken away after
+  // the descriptor was opened has one name again, the one outside.
   Status entry(const Node& node, const std::string& name, unsigned char) {
-    if (right_.load(std::memory_order_relaxed)) {
-      PARE_TRY(struct statx st, look(node.fd.get(), name.c_str()));
-      PARE_TRY(bool done, judge(st, node, name));
-      if (done) return {};
-    }
+    PARE_TRY(struct statx before, look(node.fd.get(), name.c_str()));
+    PARE_TRY(bool right, judge(before, node, name));
+    if (right) return {};
     PARE_TRY(UniqueFd fd, volume_.open_at(node.fd.get(), name, O_PATH));
     PARE_TRY(struct statx st, look(fd.get(), ""));
+    if (!same_file(before, st)) return changed_meanwhile(node.path_of(name));
     PARE_TRY(bool done, judge(st, node, name));
-    right_.store(done, std::memory_order_relaxed);
     if (done) return {};
     ++changes_.changed;
     if (dry_run_ || fchownat(fd.get(), "", static_cast<uid_t>(spec_.own->uid), spec_.own->gid,
@@ -149,11 +153,7 @@ class Owning {
  private:
   // True when there is nothing to change; an Error for what must not be.
   Result<bool> judge(const struct statx& st, const Node& node, const std::string& name) {
-    if (S_ISDIR(st.stx_mode)) {
-      return fail(ErrorKind::kHost, node.path_of(name) +
-                                        " was changed by another writer meanwhile: stop it, and "
-                                        "run this again");
-    }
+    if (S_ISDIR(st.stx_mode)) return changed_meanwhile(node.path_of(name));
     if (S_ISCHR(st.stx_mode) || S_ISBLK(st.stx_mode)) {
       return fail(ErrorKind::kHost,
                   node.path_of(name) + " is a device: a volume holds none; remove it");
@@ -174,13 +174,16 @@ class Owning {
                                       " has a second name, which may lie outside the volume: copy "
                                       "the file, or set 'hardLinks: skip' to leave it as it is");
   }
+  static tl::unexpected<Error> changed_meanwhile(const std::string& path) {
+    return fail(ErrorKind::kHost,
+                path + " was changed by another writer meanwhile: stop it, and run this again");
+  }
 
   const Volume& volume_;
   const Spec& spec_;
   bool dry_run_;
   Changes& changes_;
   std::map<std::string, Owner> owners_;
-  std::atomic<bool> right_{true};  // the entry before was
 };
 
 }  // namespace
