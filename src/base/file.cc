@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,18 +22,23 @@ Result<std::string> read_file(const std::string& path) {
     }
     return error;
   }
-  std::string content;
-  char buffer[65536];
-  while (true) {
-    ssize_t n = read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("cannot read " + path, errno);
-    if (n == 0) return content;
-    content.append(buffer, static_cast<size_t>(n));
-  }
+  return read_all(fd.get(), path);
 }
 
-static Status write_all(int fd, std::string_view content, const std::string& path) {
+Result<std::string> read_all(int fd, const std::string& path, size_t most) {
+  std::string content;
+  char buffer[65536];
+  while (content.size() <= most) {
+    ssize_t n = read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("cannot read " + path, errno);
+    if (n == 0) break;
+    content.append(buffer, static_cast<size_t>(n));
+  }
+  return content;
+}
+
+Status write_all(int fd, std::string_view content, const std::string& path) {
   while (!content.empty()) {
     ssize_t n = write(fd, content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;
@@ -68,6 +74,13 @@ Status make_directories(const std::string& path, unsigned mode) {
   if (stat(path.c_str(), &st) != 0) return fail_errno("cannot create directory " + path, errno);
   if (!S_ISDIR(st.st_mode)) return fail(ErrorKind::kUsage, path + " is not a directory");
   return {};
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace pare::base

@@ -153,6 +153,7 @@ struct Patience {
 
 struct Ready : CheckResult {     // seconds: until every check had passed once
   double answering_seconds = 0;  // of these, since the first answer of any kind
+  bool gone = false;  // its processes had ended, which a runtime may not have noticed yet
 };
 
 // Polls until each check has passed one light request (one inference, not the batch), the limit

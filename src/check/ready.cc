@@ -110,6 +110,7 @@ Result<Ready> wait_ready(const std::vector<Spec>& specs, const Subject& subject,
   if (!bench && container_gone(bench.error())) {
     Ready ready;
     ready.name = specs.front().name;
+    ready.gone = true;
     ready.why = "the container exited before it was ready";
     return ready;
   }

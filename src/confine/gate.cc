@@ -2,28 +2,16 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <thread>
 
+#include "base/file.h"
 #include "sys/netns.h"
 
 namespace pare::confine {
-
-namespace {
-
-// A connection has two descriptors, and up to four more while bytes are held back.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-}  // namespace
 
 Result<UniqueFd> connect_to(const std::string& address, uint16_t port, bool over_loopback) {
   sockaddr_in v4{};
@@ -49,7 +37,8 @@ Result<UniqueFd> connect_to(const std::string& address, uint16_t port, bool over
 Result<std::unique_ptr<Gate>> Gate::open(const std::vector<const Door*>& doors,
                                          const Inside& inside, const Limits& limits,
                                          unsigned threads) {
-  raise_descriptor_limit();
+  // A connection has two, and up to four more while bytes are held back.
+  base::raise_descriptor_limit();
   PARE_TRY(sys::NetNs opened, sys::NetNs::of_process(inside.pid));
   auto netns = std::make_shared<sys::NetNs>(std::move(opened));
   std::vector<GateListener> listeners;
@@ -90,12 +79,8 @@ Counters Gate::counters() const {
   Counters sum;
   for (const auto& loop : loops_) {
     Counters c = loop->counters();
-    sum.accepted += c.accepted;
+    add(sum, c);
     sum.open += c.open;
-    sum.refused += c.refused;
-    sum.idle_closed += c.idle_closed;
-    sum.bytes_in += c.bytes_in;
-    sum.bytes_out += c.bytes_out;
   }
   return sum;
 }

@@ -3,16 +3,15 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <future>
 
 #include "sys/deadline.h"
+#include "sys/threads.h"
 
 namespace pare::confine {
 
@@ -55,17 +54,8 @@ Result<std::unique_ptr<GateLoop>> GateLoop::start(std::vector<GateListener> list
                                                   const std::function<Status()>& enter) {
   std::unique_ptr<GateLoop> loop(new GateLoop(std::move(listeners), limits));
   PARE_CHECK_OK(loop->open());
-  std::promise<Status> entered;
-  loop->thread_ = std::thread([&entered, &enter, gate = loop.get()] {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);  // SIGPIPE of splice(2) among them
-    Status status = enter ? enter() : Status();
-    bool good = status.has_value();
-    entered.set_value(std::move(status));
-    if (good) gate->run();
-  });
-  PARE_CHECK_OK(entered.get_future().get());
+  // SIGPIPE of splice(2) is among the signals that it does not get.
+  PARE_TRY(loop->thread_, sys::start_thread([gate = loop.get()] { gate->run(); }, enter));
   return loop;
 }
 

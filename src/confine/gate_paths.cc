@@ -3,7 +3,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -11,10 +10,10 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <cerrno>
-#include <future>
 #include <optional>
 
 #include "sys/netns.h"
+#include "sys/threads.h"
 
 namespace pare::confine {
 
@@ -265,17 +264,9 @@ Result<std::unique_ptr<PathGate>> PathGate::open(const Door& door, const Inside&
   PARE_TRY(sys::NetNs netns, sys::NetNs::of_process(inside.pid));
   std::unique_ptr<PathGate> gate(
       new PathGate(door.socket.get(), door.inner_port, inside, limits, std::move(rules)));
-  std::promise<Status> entered;
-  gate->thread_ = std::thread([&entered, &netns, g = gate.get()] {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
-    Status status = netns.enter();  // threads that it starts are in it, too
-    bool good = status.has_value();
-    entered.set_value(std::move(status));
-    if (good) g->run();
-  });
-  PARE_CHECK_OK(entered.get_future().get());
+  // Threads that it starts are in the namespace, too.
+  PARE_TRY(gate->thread_,
+           sys::start_thread([g = gate.get()] { g->run(); }, [&netns] { return netns.enter(); }));
   return gate;
 }
 

@@ -161,4 +161,14 @@ uint16_t bound_port(const UniqueFd& socket) {
   return 0;
 }
 
+void add(Counters& sum, const Counters& more) {
+  sum.accepted += more.accepted;
+  sum.refused += more.refused;
+  sum.idle_closed += more.idle_closed;
+  sum.bytes_in += more.bytes_in;
+  sum.bytes_out += more.bytes_out;
+  sum.requests += more.requests;
+  sum.denied += more.denied;
+}
+
 }  // namespace pare::confine

@@ -47,4 +47,7 @@ struct Counters {
   uint64_t requests = 0, denied = 0;     // of a gate with an allow-list
 };
 
+// What was counted, without what is open at the moment.
+void add(Counters& sum, const Counters& more);
+
 }  // namespace pare::confine

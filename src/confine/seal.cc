@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <linux/seccomp.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -20,6 +19,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "privilege/seccomp.h"
+#include "sys/threads.h"
 
 namespace pare::confine {
 
@@ -108,7 +108,7 @@ Result<std::unique_ptr<Seal>> Seal::open(const SealPlan& plan, const std::string
     return fail_errno("cannot listen on " + listener, errno);
   }
   seal->path_ = listener;
-  seal->thread_ = std::thread([s = seal.get()] { s->run(); });
+  PARE_TRY(seal->thread_, sys::start_thread([s = seal.get()] { s->run(); }));
   return seal;
 }
 
@@ -125,9 +125,6 @@ std::map<std::string, uint64_t> Seal::denials() const {
 }
 
 void Seal::run() {
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
   while (!stop_) {
     std::vector<pollfd> waits = {{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
     for (const UniqueFd& filter : filters_) waits.push_back({filter.get(), POLLIN, 0});

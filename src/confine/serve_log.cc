@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <cerrno>
 
 #include "base/text.h"
+#include "sys/threads.h"
 
 namespace pare::confine {
 
@@ -95,7 +95,7 @@ Result<std::unique_ptr<LogReader>> LogReader::open(const LogLimits& limits,
   // The reading end alone: a server gets an ordinary pipe.
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
   reader->stop_.reset(eventfd(0, EFD_CLOEXEC));
-  reader->thread_ = std::thread([r = reader.get()] { r->run(); });
+  PARE_TRY(reader->thread_, sys::start_thread([r = reader.get()] { r->run(); }));
   return reader;
 }
 
@@ -111,9 +111,6 @@ LogCounters LogReader::counters() const {
 }
 
 void LogReader::run() {
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
   std::array<char, 65536> buffer{};
   bool stopping = false;
   while (true) {

@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #include <array>
+
+#include "sys/threads.h"
 
 namespace pare::confine {
 
@@ -91,7 +92,7 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::open(UniqueFd socket,
                                                            std::function<Snapshot()> snapshot) {
   PARE_CHECK_OK(listen_on(socket));
   std::unique_ptr<MetricsServer> server(new MetricsServer(std::move(socket), std::move(snapshot)));
-  server->thread_ = std::thread([s = server.get()] { s->run(); });
+  PARE_TRY(server->thread_, sys::start_thread([s = server.get()] { s->run(); }));
   return server;
 }
 
@@ -101,9 +102,6 @@ MetricsServer::~MetricsServer() {
 }
 
 void MetricsServer::run() {
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
   while (!stop_) {
     pollfd wait{socket_.get(), POLLIN, 0};
     if (poll(&wait, 1, 200) <= 0) continue;

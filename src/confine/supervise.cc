@@ -23,16 +23,6 @@ constexpr milliseconds kFirstPause{1'000}, kLongestPause{60'000};
 // A life this long makes the next failure a first one.
 constexpr milliseconds kGoodLife{600'000};
 
-void add(Counters& sum, const Counters& more) {
-  sum.accepted += more.accepted;
-  sum.refused += more.refused;
-  sum.idle_closed += more.idle_closed;
-  sum.bytes_in += more.bytes_in;
-  sum.bytes_out += more.bytes_out;
-  sum.requests += more.requests;
-  sum.denied += more.denied;
-}
-
 void add(LogCounters& sum, const LogCounters& more) {
   sum.lines += more.lines;
   sum.bytes += more.bytes;
@@ -131,7 +121,8 @@ Result<int> Supervisor::run(const std::atomic<bool>& stop) {
     bool failed = !was_ready || life.unhealthy || exit.code != 0;
     {
       std::lock_guard guard(mutex_);
-      count_gates(life);
+      count(life, past_);
+      for (auto& [name, gate] : past_.gates) gate.open = 0;  // it has ended
       life_.reset();
     }
     if (stop) return 0;
@@ -316,15 +307,19 @@ bool Supervisor::pause(milliseconds time, const std::atomic<bool>& stop) const {
   return !stop;
 }
 
-// With mutex_ held.
-void Supervisor::count_gates(const Life& life) {
-  if (life.gate) add(past_.gates[life.gate_name], life.gate->counters());
-  for (const auto& [name, gate] : life.path_gates) add(past_.gates[name], gate->counters());
+// Adds what one life counted; connections that are open are told as they are now.
+void Supervisor::count(const Life& life, Snapshot& sum) {
+  auto take = [&](const std::string& name, const Counters& counters) {
+    add(sum.gates[name], counters);
+    sum.gates[name].open = counters.open;
+  };
+  if (life.gate) take(life.gate_name, life.gate->counters());
+  for (const auto& [name, gate] : life.path_gates) take(name, gate->counters());
   if (life.seal) {
-    for (const auto& [call, n] : life.seal->denials()) past_.denials[call] += n;
+    for (const auto& [call, n] : life.seal->denials()) sum.denials[call] += n;
   }
-  add(past_.log, life.log->counters());
-  past_.health_failures += life.health_failures;
+  add(sum.log, life.log->counters());
+  sum.health_failures += life.health_failures;
 }
 
 Snapshot Supervisor::snapshot() const {
@@ -333,18 +328,7 @@ Snapshot Supervisor::snapshot() const {
   if (!life_) return now;
   now.up = life_->ready;
   now.sealed = life_->seal && life_->seal->sealed();
-  auto take = [&](const std::string& name, const Counters& counters) {
-    Counters& sum = now.gates[name];
-    add(sum, counters);
-    sum.open = counters.open;
-  };
-  if (life_->gate) take(life_->gate_name, life_->gate->counters());
-  for (const auto& [name, gate] : life_->path_gates) take(name, gate->counters());
-  if (life_->seal) {
-    for (const auto& [call, n] : life_->seal->denials()) now.denials[call] += n;
-  }
-  add(now.log, life_->log->counters());
-  now.health_failures += life_->health_failures;
+  count(*life_, now);
   return now;
 }
 

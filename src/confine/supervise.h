@@ -74,7 +74,7 @@ class Supervisor {
   bool healthy(Life& life);
   void end_life(Life& life, bool drain);
   bool pause(std::chrono::milliseconds time, const std::atomic<bool>& stop) const;
-  void count_gates(const Life& life);
+  static void count(const Life& life, Snapshot& sum);
   void tell(const std::string& text) const;
 
   ServePlan plan_;

@@ -213,7 +213,7 @@ Terms proof_terms(const verdict::Proof& proof, const Plan& plan) {
 }
 
 // The profile of a path on the node or beside the files: one of them, or the operator's object.
-Result<Json> named_profile(const Reading& reading, const std::string& path) {
+static Result<Json> named_profile(const Reading& reading, const std::string& path) {
   std::string name = path.substr(path.find_last_of('/') + 1);
   if (path.find("/operator/" + reading.options.seccomp_operator + "/") != std::string::npos) {
     PARE_TRY(const File* object, need_file(reading.files, kOperatorFile));

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
@@ -77,13 +78,7 @@ Status DockerContainer::append_log(std::string_view text) const {
     if (!file.valid()) return fail_errno("cannot write " + options_.log_path, errno);
   }
   int fd = file.valid() ? file.get() : options_.output.get();
-  while (!text.empty()) {
-    ssize_t n = write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("cannot write the container's output", errno);
-    text.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
+  return base::write_all(fd, text, "the container's output");
 }
 
 Status DockerContainer::start() {

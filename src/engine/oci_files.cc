@@ -47,13 +47,7 @@ Status write_quickly(const std::string& path, std::string_view text, unsigned mo
   if (!fd.valid() || fchmod(fd.get(), mode) != 0) {
     return fail_errno("cannot create " + path, errno);
   }
-  while (!text.empty()) {
-    ssize_t n = write(fd.get(), text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("cannot write " + path, errno);
-    text.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
+  return base::write_all(fd.get(), text, path);
 }
 
 std::string container_resolv_conf(const std::string& host) {

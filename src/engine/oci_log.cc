@@ -2,13 +2,15 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <string_view>
+
+#include "base/file.h"
+#include "sys/threads.h"
 
 namespace pare::engine {
 
@@ -24,12 +26,7 @@ Result<std::unique_ptr<LogPump>> LogPump::open(const std::string& path) {
   fcntl(fds[0], F_SETFL, O_NONBLOCK);
   pump->stop_.reset(eventfd(0, EFD_CLOEXEC));
   if (!pump->stop_.valid()) return fail_errno("cannot make an eventfd", errno);
-  // Signals are for the threads that expect them.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pump->thread_ = std::thread([raw = pump.get()] { raw->run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  PARE_TRY(pump->thread_, sys::start_thread([raw = pump.get()] { raw->run(); }));
   return pump;
 }
 
@@ -67,16 +64,9 @@ void LogPump::append(const char* data, size_t size) {
   std::string_view rest(data, std::min(size, kLimit - written_));
   written_ += size;
   if (written_ > kLimit) ++written_;
-  auto put = [&](std::string_view text) {
-    while (!text.empty()) {
-      ssize_t n = write(file_.get(), text.data(), text.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return;  // a full disk: the server must not block on it
-      text.remove_prefix(static_cast<size_t>(n));
-    }
-  };
-  put(rest);
-  if (written_ > kLimit) put(kCut);
+  // A full disk: the server must not block on it.
+  (void)base::write_all(file_.get(), rest, "the log");
+  if (written_ > kLimit) (void)base::write_all(file_.get(), kCut, "the log");
 }
 
 }  // namespace pare::engine

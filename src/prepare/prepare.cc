@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "prepare/manifest.h"
@@ -67,16 +68,9 @@ Result<std::string> read_inside(const Volume& volume, const std::string& path) {
   PARE_TRY(UniqueFd fd, volume.open_at(volume.fd(), path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   PARE_TRY(struct statx st, look(fd.get(), ""));
   if (!S_ISREG(st.stx_mode)) return fail(ErrorKind::kUsage, path + " is not a regular file");
-  std::string text;
-  char buffer[65536];
-  while (true) {
-    ssize_t n = read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("cannot read " + path, errno);
-    if (n == 0) return text;
-    text.append(buffer, static_cast<size_t>(n));
-    if (text.size() > kManifestLimit) return fail(ErrorKind::kUsage, path + " is no manifest");
-  }
+  PARE_TRY(std::string text, base::read_all(fd.get(), path, kManifestLimit));
+  if (text.size() > kManifestLimit) return fail(ErrorKind::kUsage, path + " is no manifest");
+  return text;
 }
 
 // Whole or not at all; never through a name that somebody else could have put there.
@@ -88,13 +82,7 @@ Status write_inside(const Volume& volume, const std::string& path, const std::st
   PARE_TRY(UniqueFd parent, volume.open_at(volume.fd(), parent_path, O_RDONLY | O_DIRECTORY));
   unlinkat(parent.get(), partial.c_str(), 0);
   PARE_TRY(UniqueFd fd, volume.open_at(parent.get(), partial, O_WRONLY | O_CREAT | O_EXCL, 0644));
-  std::string_view left = text;
-  while (!left.empty()) {
-    ssize_t n = write(fd.get(), left.data(), left.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("cannot write " + path, errno);
-    left.remove_prefix(static_cast<size_t>(n));
-  }
+  PARE_CHECK_OK(base::write_all(fd.get(), text, path));
   if (fchmod(fd.get(), 0644) != 0 || fsync(fd.get()) != 0 ||
       renameat(parent.get(), partial.c_str(), parent.get(), name.c_str()) != 0) {
     return fail_errno("cannot write " + path, errno);

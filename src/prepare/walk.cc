@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +9,8 @@
 #include <deque>
 #include <mutex>
 #include <thread>
+
+#include "base/file.h"
 
 namespace pare::prepare {
 
@@ -155,19 +156,11 @@ class Walk {
   uint64_t entries() const { return entries_; }
 };
 
-// A deep tree holds one descriptor a level.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 }  // namespace
 
 Result<WalkResult> walk(const Volume& volume, unsigned threads, size_t batch,
                         const Visitor& visitor, std::atomic<uint64_t>& progress) {
-  raise_descriptor_limit();
+  base::raise_descriptor_limit();  // a deep tree holds one a level
   Walk walk(volume, batch, visitor, progress);
   WalkResult result = walk.run(std::max(threads, 1U));
   result.entries = walk.entries();

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <memory>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "sys/path.h"
 
@@ -116,15 +117,7 @@ Result<std::string> read_in_root(const std::string& root, const std::string& pat
   if (!S_ISREG(st.st_mode)) {
     return fail(ErrorKind::kUsage, path + " in " + root + " is not a regular file");
   }
-  std::string content;
-  char buffer[65536];
-  while (true) {
-    ssize_t n = read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("cannot read " + join_path(root, path), errno);
-    if (n == 0) return content;
-    content.append(buffer, static_cast<size_t>(n));
-  }
+  return base::read_all(fd.get(), join_path(root, path));
 }
 
 Result<std::string> find_program_in_root(const std::string& root, const std::string& name,

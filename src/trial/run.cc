@@ -147,6 +147,7 @@ class Session {
              check::wait_ready(specs, subject_, start_.patience, [this] { return alive(); }));
     result_.ready = result_.readiness.pass;
     if (result_.ready) return recorder_ ? recorder_->mark_ready() : Status{};
+    if (result_.readiness.gone) container_->wait(milliseconds(2'000));  // for its exit code
     std::string why = alive() ? result_.readiness.why + unreachable_clause(specs) : ended();
     result_.checks.push_back({result_.readiness.name, false, why, false});
     result_.why = result_.readiness.name + ": " + why;
