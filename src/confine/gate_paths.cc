@@ -10,6 +10,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <cerrno>
+#include <iterator>
 #include <optional>
 
 #include "sys/netns.h"
@@ -170,6 +171,16 @@ bool carry(Stream& from, Stream& to, boost::beast::flat_buffer& buffer,
   return true;
 }
 
+// Whether the body's length is said in one way. Beast takes other codings beside "chunked", and
+// writes what it read by the first field alone: a server that goes by the last one would read the
+// body as further requests (RFC 9112, sections 6.1 and 11.2).
+bool framed_plainly(const http::request_header<>& head) {
+  auto [first, last] = head.equal_range(http::field::transfer_encoding);
+  if (first == last) return true;
+  return std::next(first) == last && head.version() == 11 &&
+         boost::beast::iequals(first->value(), "chunked");
+}
+
 class Conversation {
  public:
   Conversation(Stream& client, const std::vector<PathRule>& rules,
@@ -191,6 +202,10 @@ class Conversation {
     if (ec) return answer(client_, "400 Bad Request", "this gate takes HTTP/1.1\n"), Next::kDenied;
     ++requests;
     auto& head = request.get();
+    if (!framed_plainly(head)) {
+      return answer(client_, "400 Bad Request", "this gate takes no coding but chunked\n"),
+             Next::kDenied;
+    }
     auto target = head.target(), method = head.method_string();
     if (!allows(rules_, {method.data(), method.size()}, {target.data(), target.size()})) {
       answer(client_, "403 Forbidden", "not one of the paths that this gate lets through\n");
@@ -202,8 +217,9 @@ class Conversation {
       write_text(client_, "HTTP/1.1 100 Continue\r\n\r\n");
     }
     for (http::field field : kHopByHop) head.erase(field);
-    // Servers close what rests for a few seconds, and clients of the gate may rest for longer.
-    if (server_ && server_->ended()) server_.reset();
+    // Servers close what rests for a few seconds, and clients of the gate may rest for longer; what
+    // came behind an answer is none to this request.
+    if (server_ && (server_->ended() || from_server_.size() > 0)) server_.reset();
     if (!server_) {
       from_server_.clear();
       auto server = dial_();

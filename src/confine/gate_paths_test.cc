@@ -100,6 +100,30 @@ TEST_F(PathGateTest, RefusesWhatTwoParsersCouldReadDifferently) {
   EXPECT_EQ(ask("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").find("HTTP/1.1 4"), 0u);
 }
 
+// What the gate would unpack and write behind "Transfer-Encoding: identity, chunked" is a request
+// of its own to a server that takes the last coding.
+TEST_F(PathGateTest, NoBodyBecomesARequest) {
+  const std::string inner = "0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+  char size[16];
+  snprintf(size, sizeof size, "%zx\r\n", inner.size());
+  const std::string body = size + inner + "\r\n0\r\n\r\n";
+  for (const char* head :
+       {"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: identity, chunked\r\n", "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: xchunked\r\n", "Transfer-Encoding: gzip, chunked\r\n"}) {
+    std::string got =
+        ask("POST /infer HTTP/1.1\r\nHost: a\r\n" + std::string(head) + "\r\n" + body);
+    EXPECT_EQ(got.find("HTTP/1.1 400"), 0u) << head << "\n" << got;
+    EXPECT_EQ(got.find("/metrics"), std::string::npos) << head << "\n" << got;
+  }
+  EXPECT_EQ(
+      ask("POST /infer HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n" + body).find("HTTP/1.1 400"),
+      0u);
+  std::string got =
+      ask("POST /infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n" + body);
+  EXPECT_EQ(got.find("HTTP/1.1 200"), 0u) << got;
+}
+
 TEST_F(PathGateTest, DoesNotUpgrade) {
   std::string got =
       ask("GET /health HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
