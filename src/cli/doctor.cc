@@ -54,7 +54,9 @@ Finding state() {
 Finding engine_version(const std::string& name, Result<std::unique_ptr<engine::Engine>> made) {
   if (!made) return {name, false, false, made.error().message};
   auto version = (*made)->runtime_version();
-  return {name, version.has_value(), false, version ? *version : version.error().message};
+  std::string text = version ? *version : version.error().message;
+  if (version && (*made)->own_kernel()) text += ": proves with --no-record, runs with --no-seal";
+  return {name, version.has_value(), false, text};
 }
 
 Finding seal() {
@@ -69,6 +71,10 @@ std::vector<Finding> examine() {
   engine::OciOptions oci;
   oci.state_dir = sys::state_root();
   findings.push_back(engine_version("oci engine", engine::make_oci(oci)));
+  for (const char* other : {"crun", "runsc"}) {  // --runtime
+    oci.runtime = other;
+    findings.push_back(engine_version(other, engine::make_oci(oci)));
+  }
   engine::DockerOptions docker;
   docker.state_dir = sys::state_root();
   const char* host = getenv("DOCKER_HOST");

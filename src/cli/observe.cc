@@ -7,7 +7,6 @@
 #include "cli/target_files.h"
 #include "cli/target_options.h"
 #include "cli/verbs.h"
-#include "record/recorder.h"
 #include "trial/run.h"
 #include "trial/volumes.h"
 
@@ -60,10 +59,7 @@ Result<int> observe(const ObserveOptions& options) {
   PARE_TRY(start.patience.limit, ready_limit(options.target));
   start.patience.answering = start.patience.limit;
   PARE_TRY(Workshop workshop, open_workshop(options.target, written.target));
-  record::Support support = record::probe();
-  if (!support.ok) {
-    return fail(ErrorKind::kHost, "this host cannot record: " + support.missing);
-  }
+  PARE_CHECK_OK(can_record(*workshop.engine));
   PARE_TRY(target::Target target, resolve_written(written, workshop));
   PARE_TRY(trial::Volumes volumes,
            trial::Volumes::prepare(*workshop.engine, target, workshop.session.directory(),

@@ -16,7 +16,6 @@
 #include "cli/version.h"
 #include "prove/plan.h"
 #include "prove/prover.h"
-#include "record/recorder.h"
 #include "report/progress.h"
 #include "report/summary.h"
 #include "trial/runner.h"
@@ -55,14 +54,6 @@ Result<prove::Options> search_options(const ProveOptions& options) {
                     "' is neither a number of trials nor a duration such as 10m");
   }
   return search;
-}
-
-Status check_recorder(const ProveOptions& options) {
-  if (options.no_record) return {};
-  record::Support support = record::probe();
-  if (support.ok) return {};
-  return fail(ErrorKind::kHost, "this host cannot record: " + support.missing +
-                                    " (--no-record proves by ablation alone)");
 }
 
 // One platform's proof: its own journal, its own trials.
@@ -238,7 +229,9 @@ Result<int> prove_all(const ProveOptions& options) {
   PARE_TRY(std::vector<check::Spec> checks, make_checks(options.target, written.target));
   PARE_CHECK_OK(search_options(options).map([](auto) {}));
   PARE_TRY(Workshop workshop, open_workshop(options.target, written.target));
-  PARE_CHECK_OK(check_recorder(options));
+  if (!options.no_record) {
+    PARE_CHECK_OK(can_record(*workshop.engine, " (--no-record proves by ablation alone)"));
+  }
   PARE_TRY(target::Target target, resolve_written(written, workshop));
   const std::string digest = content_digest(written);
   int code = 0;

@@ -230,6 +230,11 @@ Result<int> run_server(const RunWords& words) {
         run_prepare({"--volume", manifest.source, "--verify", manifest.rest, "--foreign"}));
     say("verified " + manifest.source + " by " + manifest.rest);
   }
+  PARE_TRY(std::string runtime, workshop.engine->runtime_version());
+  for (const std::string& sentence : confine::adapt_plan(
+           serving.file.proof, runtime, workshop.engine->own_kernel(), serving.wishes, plan)) {
+    say(sentence);
+  }
   options.id = "pare-" + workshop.session.id() + "-serve";
   options.directory = workshop.session.directory();
   for (const std::string& name : plan.dropped) {

@@ -27,7 +27,7 @@ void add_serve_words(CLI::App& app, ServeWords& words) {
 
 void add_serve_options(CLI::App& app, ServeWords& words) {
   app.add_option("--rootfs", words.rootfs, "root file system, instead of the proof's");
-  app.add_option("--runtime", words.runtime, "runc | crun");
+  app.add_option("--runtime", words.runtime, "runc | crun | runsc (gVisor)");
   for (CLI::Option* option :
        {app.add_option("--volume", words.volumes, "HOST:PATH, instead of the proof's source"),
         app.add_option("--env", words.env, "NAME=VALUE, or NAME from the environment"),

@@ -12,6 +12,7 @@
 #include "cli/checks_file.h"
 #include "cli/target_files.h"
 #include "engine/oci_image.h"
+#include "record/recorder.h"
 #include "target/docker_run.h"
 
 namespace pare::cli {
@@ -155,7 +156,7 @@ std::string docker_socket() {
 void add_target_options(CLI::App& app, TargetOptions& options) {
   app.add_option("--engine", options.engine,
                  "oci | docker (default: docker for a docker run line)");
-  app.add_option("--runtime", options.runtime, "runc | crun, for the oci engine");
+  app.add_option("--runtime", options.runtime, "runc | crun | runsc (gVisor), for the oci engine");
   app.add_option("--rootfs", options.rootfs, "root file system (never written)");
   app.add_option("--image", options.image,
                  "image instead of the file's; oci:DIR and docker-archive:FILE need no daemon");
@@ -288,6 +289,19 @@ Result<Workshop> open_workshop(const TargetOptions& options, const target::Targe
     PARE_TRY(workshop.engine, engine::make_docker(docker));
   }
   return workshop;
+}
+
+Status can_record(engine::Engine& engine, const std::string& instead) {
+  if (engine.own_kernel()) {
+    return fail(ErrorKind::kUsage,
+                "under " + engine.runtime_version().value_or(engine.name()) +
+                    " the server's calls are made by a kernel of its own, which the recorder does "
+                    "not see" +
+                    instead);
+  }
+  record::Support support = record::probe();
+  if (support.ok) return {};
+  return fail(ErrorKind::kHost, "this host cannot record: " + support.missing + instead);
 }
 
 static Status sweep_one(sys::Session& session) {

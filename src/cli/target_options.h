@@ -63,6 +63,8 @@ struct Workshop {
   std::unique_ptr<engine::Engine> engine;
 };
 Result<Workshop> open_workshop(const TargetOptions& options, const target::Target& target);
+// Whether what the engine starts can be recorded on this host; `instead` ends the sentence if not.
+Status can_record(engine::Engine& engine, const std::string& instead = "");
 
 // Removes what dead sessions left: containers, cgroups, mounts, directories. How many there were.
 Result<int> sweep_dead_sessions();

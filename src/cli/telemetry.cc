@@ -15,7 +15,6 @@
 #include "cli/target_files.h"
 #include "cli/target_options.h"
 #include "cli/verbs.h"
-#include "record/recorder.h"
 #include "trial/run.h"
 #include "trial/volumes.h"
 
@@ -78,8 +77,7 @@ class Experiment {
     PARE_TRY(ready_limit_, ready_limit(written));
     PARE_TRY(Workshop workshop, open_workshop(written, target));
     workshop_.emplace(std::move(workshop));
-    const record::Support support = record::probe();
-    if (!support.ok) return fail(ErrorKind::kHost, "this host cannot record: " + support.missing);
+    PARE_CHECK_OK(can_record(*workshop_->engine));
     PARE_TRY(target_, resolve_written(from, *workshop_));
     const target::Server* server = target::recognise_server(target_.image, target_.command);
     variables_ = confine::variables_to_try(server, options_.target.env);

@@ -6,6 +6,9 @@ namespace pare::confine {
 
 namespace {
 
+// What gVisor's own processes are allowed beside the server's memory, which is in the same cgroup.
+constexpr uint64_t kSandboxBytes = 256 << 20;
+
 Status check_proof(const verdict::Proof& proof, const ServeWishes& wishes) {
   if (!proof.confirmed && !wishes.unconfirmed) {
     return fail(
@@ -117,6 +120,29 @@ Result<ServePlan> plan_serve(const verdict::Proof& proof,
   if (wishes.memory_bytes) plan.memory_bytes = wishes.memory_bytes;
   if (plan.memory_bytes == 0) plan.memory_bytes.reset();
   return plan;
+}
+
+std::vector<std::string> adapt_plan(const verdict::Proof& proof, const std::string& runtime,
+                                    bool own_kernel, const ServeWishes& wishes, ServePlan& plan) {
+  auto name = [](const std::string& version) { return version.substr(0, version.find(' ')); };
+  if (name(proof.runtime) == name(runtime)) return {};
+  std::vector<std::string> said = {"the proof was made with " + proof.runtime + ", this is " +
+                                   runtime + ": what differs between them was not asked"};
+  if (!own_kernel) return said;
+  // Which calls libc makes depends on the kernel, and the limits would be those of gVisor's own
+  // processes, which stand for the server's on the host.
+  if (plan.policy.seccomp) {
+    plan.policy.seccomp.reset();
+    said.emplace_back("its list of calls is of another kernel, so it is not set; " + name(runtime) +
+                      "'s own filter holds");
+  }
+  if (plan.policy.pids_max && !wishes.pids) {
+    plan.policy.pids_max.reset();
+    said.emplace_back("its peak of processes is no limit for " + name(runtime) +
+                      "'s own: give --pids N for one");
+  }
+  if (plan.memory_bytes && !wishes.memory_bytes) *plan.memory_bytes += kSandboxBytes;
+  return said;
 }
 
 }  // namespace pare::confine

@@ -38,6 +38,12 @@ Result<ServePlan> plan_serve(const verdict::Proof& proof,
                              const std::optional<evidence::Evidence>& evidence,
                              const ServeWishes& wishes);
 
+// What differs where the engine that serves is not what proved: `runtime` is its version, the
+// proof's is in it. What a runtime with a kernel of its own (Engine::own_kernel) cannot be held to,
+// or is held to otherwise, is changed in the plan. Sentences for whoever runs it.
+std::vector<std::string> adapt_plan(const verdict::Proof& proof, const std::string& runtime,
+                                    bool own_kernel, const ServeWishes& wishes, ServePlan& plan);
+
 // The proof's port with the role of inference; the first where several have it. kUsage: none has.
 Result<uint16_t> inference_port(const privilege::Policy& policy);
 

@@ -56,6 +56,38 @@ TEST(ServePlan, LimitsAreThePeaksAndAMargin) {
   EXPECT_FALSE(plan_serve(proof(), std::nullopt, {})->memory_bytes);
 }
 
+TEST(ServePlan, AnotherKernelIsNotHeldToTheListOfThisOne) {
+  verdict::Proof p = proof();
+  p.runtime = "runc 1.1.5 (Docker 20.10)";
+  p.policy.seccomp.emplace();
+  auto adapted = [&](const std::string& runtime, bool own_kernel, const ServeWishes& wishes = {}) {
+    auto plan = plan_serve(p, evidence(), wishes).value();
+    auto said = adapt_plan(p, runtime, own_kernel, wishes, plan);
+    return std::pair(plan, said.size());
+  };
+  auto [same, nothing] = adapted("runc 1.2.0", false);
+  EXPECT_EQ(nothing, 0u);
+  EXPECT_TRUE(same.policy.seccomp);
+  auto [crun, one] = adapted("crun 1.8", false);
+  EXPECT_EQ(one, 1u);
+  EXPECT_TRUE(crun.policy.seccomp && crun.policy.pids_max);
+  auto [runsc, three] = adapted("runsc 1", true);
+  EXPECT_EQ(three, 3u);
+  EXPECT_FALSE(runsc.policy.seccomp || runsc.policy.pids_max);
+  EXPECT_EQ(runsc.memory_bytes, (520u << 20));
+  ServeWishes wishes;
+  wishes.pids = 400;
+  wishes.memory_bytes = 1 << 30;
+  auto [wished, two] = adapted("runsc 1", true, wishes);
+  EXPECT_EQ(two, 2u);
+  EXPECT_EQ(wished.policy.pids_max, 400u);
+  EXPECT_EQ(wished.memory_bytes, (1u << 30));
+  p.runtime = "runsc 0.9";
+  auto [own, own_said] = adapted("runsc 1", true);
+  EXPECT_EQ(own_said, 0u);
+  EXPECT_TRUE(own.policy.seccomp);
+}
+
 TEST(ServePlan, WhatStandsAgainstIt) {
   auto why = [](const verdict::Proof& p, const ServeWishes& wishes = {}) {
     auto plan = plan_serve(p, std::nullopt, wishes);

@@ -102,6 +102,7 @@ Status Supervisor::open_doors() {
 }
 
 Result<int> Supervisor::run(const std::atomic<bool>& stop) {
+  if (options_.seal && engine_.own_kernel()) return fail(ErrorKind::kHost, cannot_seal(engine_));
   PARE_TRY(plan_.target, engine_.resolve(plan_.target));
   PARE_CHECK_OK(open_doors());
   milliseconds wait = kFirstPause;

@@ -83,6 +83,9 @@ class Engine {
 
   virtual std::string name() const = 0;               // "oci" | "docker"
   virtual Result<std::string> runtime_version() = 0;  // "runc 1.1.5"
+  // Whether the server runs on a kernel of its own (gVisor): the host's sees that kernel's calls
+  // and not the server's, so nothing can be recorded, and no filter of the host's can be sealed.
+  virtual bool own_kernel() const { return false; }
   // Fills facts, argv and resolved_user; checks that the image or root and its program exist
   // (kUsage, naming what is missing).
   virtual Result<target::Target> resolve(const target::Target& target) = 0;
@@ -105,7 +108,7 @@ class Engine {
 };
 
 struct OciOptions {
-  std::string runtime = "runc";  // runc | crun
+  std::string runtime = "runc";  // runc | crun | runsc
   std::string state_dir;         // per session, on a disk file system: bundles and overlays
 };
 Result<std::unique_ptr<Engine>> make_oci(const OciOptions& options);

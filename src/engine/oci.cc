@@ -109,6 +109,7 @@ class OciEngine : public Engine {
 
   std::string name() const override { return "oci"; }
   Result<std::string> runtime_version() override { return runtime_.version(); }
+  bool own_kernel() const override { return runtime_.own_kernel(); }
   Result<Target> resolve(const Target& target) override;
   Result<std::string> volume_source(const target::Volume& volume) override;
   Result<std::unique_ptr<Container>> create(const Target& target, const privilege::Policy& policy,

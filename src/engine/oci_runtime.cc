@@ -21,7 +21,23 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr std::array<std::string_view, 2> kRuntimes = {"runc", "crun"};
+// The host's kernel sees gVisor's processes for the server's, so a socket must be one of the host's
+// for anybody to reach it: --network=host takes those of the container's own network namespace,
+// which has loopback alone (with its own stack, loopback is inside it and out of reach). A list of
+// calls is held by its kernel, if it is told to.
+constexpr std::array<RuntimeKind, 3> kRuntimes = {{
+    {"runc", {}, false},
+    {"crun", {}, false},
+    {"runsc", {"--network=host", "--oci-seccomp"}, true},
+}};
+
+// "runsc" runs as runsc-sandbox and runsc-gofer, too.
+bool is_runtime(std::string_view program) {
+  return std::any_of(kRuntimes.begin(), kRuntimes.end(), [&](const RuntimeKind& kind) {
+    return program.substr(0, kind.name.size()) == kind.name &&
+           (program.size() == kind.name.size() || program[kind.name.size()] == '-');
+  });
+}
 
 // The last error in a JSON log (--log-format json: logrus in runc, libcrun/error.c in crun).
 std::string last_error(const std::string& path) {
@@ -91,8 +107,7 @@ Belongs belongs_to_runtime(const std::string& pid, const std::string& marker) {
   std::string environment = base::read_file("/proc/" + pid + "/environ").value_or("");
   std::string argv0 = arguments.c_str();
   argv0.erase(0, argv0.rfind('/') + 1);
-  bool named = std::find(kRuntimes.begin(), kRuntimes.end(), argv0) != kRuntimes.end();
-  if (named && contains(arguments, marker)) return Belongs::kYes;
+  if (is_runtime(argv0) && contains(arguments, marker)) return Belongs::kYes;
   for (const std::string& variable : base::split(environment, '\0')) {
     if (base::starts_with(variable, "_LIBCONTAINER_STATEDIR=") && contains(variable, marker)) {
       return Belongs::kYes;
@@ -144,9 +159,11 @@ std::optional<int> own_failure(const std::string& message, bool under_seccomp) {
 }
 
 Result<OciRuntime> OciRuntime::find(const std::string& name) {
-  if (std::find(kRuntimes.begin(), kRuntimes.end(), name) == kRuntimes.end()) {
+  auto kind = std::find_if(kRuntimes.begin(), kRuntimes.end(),
+                           [&](const RuntimeKind& k) { return k.name == name; });
+  if (kind == kRuntimes.end()) {
     return fail(ErrorKind::kUsage,
-                "unknown runtime '" + name + "' for the oci engine: use runc or crun");
+                "unknown runtime '" + name + "' for the oci engine: use runc, crun or runsc");
   }
   auto path = sys::find_program(name);
   if (!path) {
@@ -159,17 +176,17 @@ Result<OciRuntime> OciRuntime::find(const std::string& name) {
                 "crun refuses this host's hybrid cgroups (v1 hierarchies beside cgroup2): use "
                 "--runtime runc");
   }
-  return OciRuntime(name, *path);
+  return OciRuntime(*kind, *path);
 }
 
 Result<std::string> OciRuntime::version() const {
   sys::Command command;
   command.argv = {path_, "--version"};
   PARE_TRY(sys::Finished done, sys::run(command, std::chrono::seconds(10)));
-  // "runc version 1.1.5+ds1", "crun version 1.8.1"
+  // "runc version 1.1.5+ds1", "crun version 1.8.1", "runsc version 0.0~20221219.0"
   std::vector<std::string> words = base::split(base::split(done.out, '\n')[0], ' ');
   if (done.code != 0 || words.size() < 3) {
-    return fail(ErrorKind::kHost, name_ + " --version does not answer as expected: '" +
+    return fail(ErrorKind::kHost, name() + " --version does not answer as expected: '" +
                                       std::string(base::trim(done.out + done.err)) + "'");
   }
   return words[0] + " " + words[2].substr(0, words[2].find('+'));
@@ -180,6 +197,9 @@ sys::Command OciRuntime::command(const std::string& directory, const std::string
   sys::Command command;
   command.argv = {path_,          "--root", directory + "/run", "--log", directory + "/" + log,
                   "--log-format", "json"};
+  for (std::string_view flag : kind_.flags) {
+    if (!flag.empty()) command.argv.emplace_back(flag);
+  }
   command.argv.insert(command.argv.end(), words.begin(), words.end());
   // The container's environment is config.json's alone; one thread starts a Go runtime faster.
   command.env = {
@@ -200,7 +220,7 @@ Result<OciRuntime::Launch> OciRuntime::run(const std::string& directory, const s
   launch.timed_out = !code;
   if (code == 0) launch.pid = read_pid(pid_file);
   if (launch.pid != 0) {
-    await_exec(launch.pid, name_);
+    await_exec(launch.pid, name());
   } else {
     launch.failure = last_error(directory + "/runtime.log");
     if (launch.failure.empty()) launch.failure = "it gave no reason";

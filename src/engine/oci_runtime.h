@@ -1,9 +1,11 @@
-// The command line of an OCI runtime (runc, crun), and what its messages mean.
+// The command line of an OCI runtime (runc, crun, runsc), and what its messages mean.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -21,12 +23,20 @@ std::optional<int> own_failure(const std::string& message, bool under_seccomp);
 // of 1.1).
 Status kill_runtime_processes(const std::string& marker);
 
+struct RuntimeKind {
+  std::string_view name;
+  std::array<std::string_view, 2> flags;  // before the command; empty ones are none
+  bool own_kernel = false;                // Engine::own_kernel
+};
+
 class OciRuntime {
  public:
-  // `name` is runc or crun (kUsage); kHost when it is not installed or cannot work on this host.
+  // `name` is runc, crun or runsc (kUsage); kHost when it is not installed or cannot work on this
+  // host.
   static Result<OciRuntime> find(const std::string& name);
 
-  const std::string& name() const { return name_; }
+  std::string name() const { return std::string(kind_.name); }
+  bool own_kernel() const { return kind_.own_kernel; }
   Result<std::string> version() const;  // "runc 1.1.5"
 
   struct Launch {
@@ -49,11 +59,12 @@ class OciRuntime {
                         std::chrono::milliseconds limit) const;
 
  private:
-  OciRuntime(std::string name, std::string path) : name_(std::move(name)), path_(std::move(path)) {}
+  OciRuntime(const RuntimeKind& kind, std::string path) : kind_(kind), path_(std::move(path)) {}
   sys::Command command(const std::string& directory, const std::string& log,
                        const std::vector<std::string>& words) const;
 
-  std::string name_, path_;
+  RuntimeKind kind_;
+  std::string path_;
 };
 
 }  // namespace pare::engine
