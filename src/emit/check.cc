@@ -259,6 +259,7 @@ Result<Terms> target_terms(target::Target target, const privilege::Platform& pla
                          policy.volumes.end());
   }
   Terms terms = policy_terms(policy);
+  for (const std::string& name : target.group_add_names) terms["user"] += " +" + name;
   if (!target.seccomp_file.empty()) {
     PARE_TRY(Json profile, named_profile(reading, target.seccomp_file));
     PARE_TRY(terms["syscall"], seccomp_term(profile, target.seccomp_file));
@@ -292,6 +293,8 @@ Result<std::vector<CheckRow>> check(const verdict::Proof& proof, const std::stri
       rows.push_back(r);
     }
   }
+  PARE_TRY(std::vector<CheckRow> rest, rest_rows(files, fresh));
+  rows.insert(rows.end(), rest.begin(), rest.end());
   return rows;
 }
 

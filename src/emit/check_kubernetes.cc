@@ -94,8 +94,24 @@ void add_rule(const Tree& rule, const char* peers_key, const char* word,
   }
 }
 
-// What one direction of all policies that select a Pod with these labels admits.
-std::string direction(const std::vector<Tree>& documents, const Labels& pod, const char* type,
+// Empty where kubectl's own decides.
+std::string space_of(const Tree& document) {
+  const Tree* space = document.get({"metadata", "namespace"});
+  return space == nullptr ? "" : space->text;
+}
+
+// Where a Pod is, and what selects it.
+struct Place {
+  std::string space;
+  Labels labels;
+};
+
+Place place_of(const Tree& workload) {
+  return {space_of(workload), labels_of(workload.get({"spec", "template", "metadata", "labels"}))};
+}
+
+// What one direction of all policies that select a Pod there admits.
+std::string direction(const std::vector<Tree>& documents, const Place& pod, const char* type,
                       const char* rules_key, const char* peers_key, const char* word) {
   bool isolated = false;
   std::set<std::string> admitted;
@@ -103,6 +119,7 @@ std::string direction(const std::vector<Tree>& documents, const Labels& pod, con
     const Tree* kind = document.get("kind");
     const Tree* spec = document.get("spec");
     if (kind == nullptr || kind->text != "NetworkPolicy" || spec == nullptr) continue;
+    if (space_of(document) != pod.space) continue;
     const Tree* types = spec->get("policyTypes");
     bool of_type = types != nullptr && std::any_of(types->seq.begin(), types->seq.end(),
                                                    [&](const Tree& t) { return t.text == type; });
@@ -116,7 +133,8 @@ std::string direction(const std::vector<Tree>& documents, const Labels& pod, con
       continue;
     }
     Labels wanted = labels_of(spec->get({"podSelector", "matchLabels"}));
-    if (!std::includes(pod.begin(), pod.end(), wanted.begin(), wanted.end())) continue;
+    if (!std::includes(pod.labels.begin(), pod.labels.end(), wanted.begin(), wanted.end()))
+      continue;
     isolated = true;
     const Tree* rules = spec->get(rules_key);
     if (rules == nullptr) continue;
@@ -127,11 +145,11 @@ std::string direction(const std::vector<Tree>& documents, const Labels& pod, con
   return lines.empty() ? "none" : base::join(lines, ", ");
 }
 
-std::string ingress_of(const std::vector<Tree>& documents, const Labels& pod) {
+std::string ingress_of(const std::vector<Tree>& documents, const Place& pod) {
   return direction(documents, pod, "Ingress", "ingress", "from", "from");
 }
 
-std::string egress_of(const std::vector<Tree>& documents, const Labels& pod) {
+std::string egress_of(const std::vector<Tree>& documents, const Place& pod) {
   std::string text = direction(documents, pod, "Egress", "egress", "to", "to");
   return text == "every port to anybody" ? "any" : text;
 }
@@ -217,8 +235,8 @@ void set_cannot(const Reading& reading, Granted& granted, Terms& wanted) {
 }
 
 // Rules are compared as they stand; a proof that names hosts is wider as a NetworkPolicy.
-void set_network(const Reading& reading, const std::vector<Tree>& found, const Labels& pod,
-                 const std::vector<Tree>& fresh, const Labels& own, Granted& granted,
+void set_network(const Reading& reading, const std::vector<Tree>& found, const Place& pod,
+                 const std::vector<Tree>& fresh, const Place& own, Granted& granted,
                  Terms& wanted) {
   granted.terms["port"] = ingress_of(found, pod);
   wanted["port"] = ingress_of(fresh, own);
@@ -289,8 +307,8 @@ Result<std::pair<Granted, Terms>> read_workload(const Reading& reading, const ch
   granted.terms["token"] = token_term(*pod->get("spec"));
   wanted["token"] = "none";
   set_cannot(reading, granted, wanted);
-  set_network(reading, found.network, labels_of(pod->get({"metadata", "labels"})), own.network,
-              labels_of(again->get({"metadata", "labels"})), granted, wanted);
+  set_network(reading, found.network, place_of(*of_kind(found.pod, kind)), own.network,
+              place_of(*of_kind(own.pod, kind)), granted, wanted);
   return std::pair(granted, wanted);
 }
 
@@ -334,7 +352,6 @@ Result<std::vector<std::pair<Granted, Terms>>> read_overlay(const Reading& readi
   PARE_TRY(Documents found, documents_of(reading.files, "patch.yaml", "networkpolicy.yaml"));
   PARE_TRY(Documents own, documents_of(reading.fresh, "patch.yaml", "networkpolicy.yaml"));
   PARE_TRY(const Tree* pod, template_of(found.pod, "Deployment", "patch.yaml"));
-  PARE_TRY(const Tree* again, template_of(own.pod, "Deployment", "patch.yaml"));
   // A merge takes away what is null.
   Json document = target::without_nulls(target::json_of<Json>(*of_kind(found.pod, "Deployment")));
   PARE_TRY(std::vector<std::string> read_only, base::read_json("patch.yaml", [&] {
@@ -369,8 +386,13 @@ Result<std::vector<std::pair<Granted, Terms>>> read_overlay(const Reading& readi
     changed.push_back({name, value, false});
   }
   wanted["environment"] = environment_term(changed);
-  set_network(reading, found.network, labels_of(pod->get({"metadata", "labels"})), own.network,
-              labels_of(again->get({"metadata", "labels"})), granted, wanted);
+  if (const File* own_script = find_file(reading.fresh, "post-render.sh")) {
+    PARE_TRY(const File* script, need_file(reading.files, own_script->name));
+    granted.terms["script"] = script_term(script->content);
+    wanted["script"] = script_term(own_script->content);
+  }
+  set_network(reading, found.network, place_of(*of_kind(found.pod, "Deployment")), own.network,
+              place_of(*of_kind(own.pod, "Deployment")), granted, wanted);
   return std::vector<std::pair<Granted, Terms>>{{granted, wanted}};
 }
 

@@ -79,7 +79,10 @@ void read_linux(const Json& config, const privilege::Platform& platform,
                 const privilege::Policy& asked, privilege::Policy& policy) {
   const Json& part = config.at("linux");
   std::set<std::string> own;
-  for (const Json& ns : part.value("namespaces", Json::array())) own.insert(ns.at("type"));
+  for (const Json& ns : part.value("namespaces", Json::array())) {
+    // One that is joined is somebody else's.
+    if (!ns.contains("path")) own.insert(ns.at("type"));
+  }
   for (const char* name : {"ipc", "network", "pid", "uts"}) {
     if (own.count(name) == 0) policy.host_namespaces.emplace_back(name);
   }
@@ -155,6 +158,10 @@ Result<std::vector<std::pair<Granted, Terms>>> read_oci(const Reading& reading) 
   wanted["command"] = base::shell_join(again["process"]["args"]);
   wanted["environment"] = environment_words(again["process"]["env"], secrets);
   wanted["image"] = again["root"]["path"];
+  PARE_TRY(const File* script, need_file(reading.files, "run.sh"));
+  PARE_TRY(const File* own_script, need_file(reading.fresh, "run.sh"));
+  granted.terms["script"] = script_term(script->content);
+  wanted["script"] = script_term(own_script->content);
   if (config["linux"].contains("seccomp")) {
     PARE_TRY(granted.terms["syscall"], seccomp_term(config["linux"]["seccomp"], file->name));
   }

@@ -51,6 +51,11 @@ std::map<std::string, std::string> secret_values(const Plan& plan);
 // " KEY JSON" for each key of the mapping that is none of `known`: what a reader does not
 // understand is shown, and so never takes part in an equal text.
 std::string others(const target::Tree& map, const std::vector<std::string_view>& known);
+// A script's commands, without comments and blank lines, as a digest.
+std::string script_term(const std::string& text);
+// One row ("rest") for each of the `fresh` files that has structure: what none of the axes reads.
+Result<std::vector<CheckRow>> rest_rows(const std::vector<File>& files,
+                                        const std::vector<File>& fresh);
 // Paths in any order.
 std::string paths_term(std::vector<std::string> paths);
 // A profile's meaning: "a list of 61 calls (sha256:...)". kUnread when it is no profile.

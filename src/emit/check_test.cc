@@ -124,6 +124,29 @@ TEST(Check, OptionsOfKubernetesAreReadBackToo) {
               IsEmpty());
 }
 
+// What belongs to whoever runs it, and is no privilege.
+TEST(Check, WhatGrantsNothingIsNoDrift) {
+  verdict::Proof proof = image_proof("kubernetes");
+  auto files = emitted(proof, "kubernetes");
+  files = edited(files, "deployment.yaml", "replicas: 1", "replicas: 3");
+  files = edited(files, "deployment.yaml", "      enableServiceLinks: false",
+                 "      enableServiceLinks: false\n      nodeSelector: {gpu: a100}");
+  files = edited(files, "service.yaml", "    port: 8000", "    port: 80");
+  for (const char* name : {"deployment.yaml", "service.yaml", "networkpolicy.yaml"}) {
+    files = edited(files, name, "metadata:\n  name:", "metadata:\n  namespace: models\n  name:");
+  }
+  EXPECT_THAT(drift(checked(proof, "kubernetes", files)), IsEmpty());
+  proof = image_proof("docker");
+  files = edited(emitted(proof, "compose"), "compose.yaml", "\n    read_only: true",
+                 "\n    read_only: true\n    restart: always");
+  files = edited(files, "compose.yaml", "\nservices:", "\nservices:\n  web:\n    image: web");
+  EXPECT_THAT(drift(checked(proof, "compose", files)), IsEmpty());
+  files =
+      edited(emitted(proof, "docker"), "run.sh", "  --read-only", "  --restart always --read-only");
+  files = edited(files, "run.sh", "set -eu\n", "set -eu\n# ours\n\n");
+  EXPECT_THAT(drift(checked(proof, "docker", files)), IsEmpty());
+}
+
 struct Edit {
   const char* to;
   const char* file;
@@ -155,6 +178,27 @@ TEST(Check, AnEditByHandIsDrift) {
        "  podSelector:\n    matchExpressions:\n    - {key: app, operator: Exists}\n    "
        "matchLabels:",
        "egress: any"},
+      {"kubernetes", "networkpolicy.yaml",
+       "metadata:\n  name:", "metadata:\n  namespace: other\n  name:", "egress: any"},
+      {"kubernetes", "service.yaml", "ClusterIP", "NodePort", "rest: spec.type"},
+      {"kubernetes", "deployment.yaml", "          containerPort: 8000",
+       "          containerPort: 8000\n          hostPort: 8000", "containers.ports.hostPort"},
+      {"kubernetes", "deployment.yaml", "          privileged: false",
+       "          privileged: false\n          procMount: Unmasked", "securityContext.procMount"},
+      {"kubernetes", "deployment.yaml", "      enableServiceLinks: false",
+       "      enableServiceLinks: false\n      shareProcessNamespace: true",
+       "rest: spec.template.spec.shareProcessNamespace"},
+      {"kubernetes", "deployment.yaml", "      annotations:",
+       "      annotations:\n        container.apparmor.security.beta.kubernetes.io/embed: "
+       "unconfined",
+       "rest: spec.template.metadata.annotations.container.apparmor"},
+      {"kustomize", "patch.yaml", "      hostNetwork: false\n", "",
+       "rest: spec.template.spec.host"},
+      {"kustomize", "patch.yaml", "          seccompProfile: null\n", "",
+       "securityContext.seccompProfile"},
+      {"kustomize", "kustomization.yaml", "- networkpolicy.yaml\n", "",
+       "rest: without networkpolicy.yaml"},
+      {"helm", "post-render.sh", "cat >", "sed s/false/true/ >", "script: "},
       {"kustomize", "patch.yaml", "runAsUser: 1000", "runAsUser: 1001", "user: 1001:1001"},
       {"helm", "patch.yaml", "- SYS_NICE", "- SYS_NICE\n            - NET_ADMIN",
        "capability: NET_ADMIN, SYS_NICE"},
@@ -162,11 +206,17 @@ TEST(Check, AnEditByHandIsDrift) {
       {"docker", "run.sh", "--read-only", "--init", "rootfs: writable"},
       {"docker", "run.sh", "network create --internal", "network create", "egress: any"},
       {"docker", "run.sh", "--user 1000:1001", "--user 0:0", "user: 0:0"},
+      {"docker", "run.sh", "set -eu\n", "set -eu\ndocker network connect bridge embed\n",
+       "script: "},
+      {"docker", "run.sh", "--read-only", "--cgroupns host --read-only", "option: --cgroupns host"},
+      {"docker", "run.sh", "--read-only", "--group-add docker --read-only", "+docker"},
       {"docker", "embed.seccomp.json", "\"read\",", "\"read\", \"mount\",", "syscall: a list of"},
       {"compose", "compose.yaml", "internal: true", "internal: false", "egress: any"},
       {"compose", "compose.yaml", "- SYS_NICE", "- SYS_PTRACE", "capability: SYS_PTRACE"},
       {"compose", "compose.yaml", "\n    read_only: true", "\n    read_only: false",
        "rootfs: writable"},
+      {"compose", "compose.yaml", "\n    read_only: true",
+       "\n    read_only: true\n    cgroup: host", "rest: services.embed.cgroup"},
       {"cilium", "ciliumnetworkpolicy.yaml", "egress:\n  - {}", "egress: []", "egress: any"},
       {"cilium", "ciliumnetworkpolicy.yaml", "egress:\n  - {}",
        "egress:\n  - toCIDRSet:\n    - cidr: 0.0.0.0/0", "egress: not understood: toCIDRSet"},
@@ -214,6 +264,18 @@ TEST(Check, ABundleThatWasEditedIsDrift) {
         c["mounts"].push_back({{"destination", "/host"}, {"source", "/"}, {"type", "bind"}});
       }),
       Contains(HasSubstr("/host rw")));
+  EXPECT_THAT(with([](base::Json& c) { c["linux"]["maskedPaths"].clear(); }),
+              Contains(HasSubstr("rest: linux.maskedPaths")));
+  EXPECT_THAT(with([](base::Json& c) {
+                c["linux"]["resources"]["devices"] = {{{"allow", true}, {"access", "rwm"}}};
+              }),
+              Contains(HasSubstr("rest: linux.resources.devices")));
+  EXPECT_THAT(with([](base::Json& c) {
+                for (base::Json& ns : c["linux"]["namespaces"]) {
+                  if (ns["type"] == "network") ns["path"] = "/proc/1/ns/net";
+                }
+              }),
+              Contains(HasSubstr("namespace: network")));
 }
 
 // The head of what is emitted tells the user to write the secret into process.env.
