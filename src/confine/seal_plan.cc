@@ -156,6 +156,11 @@ SealPlan plan_seal(const privilege::Policy& policy, const std::string& listener)
       if (rule.at("action") == "SCMP_ACT_ALLOW") rule["names"] = Json::array();
     }
   }
+  if (policy.seccomp) {
+    // Under the filter crun waits for the process that hands its descriptor over (libcrun/seccomp.c
+    // of 1.8).
+    rules.push_back({{"names", Json::array({"wait4"})}, {"action", "SCMP_ACT_ALLOW"}});
+  }
   rules.push_back(
       {{"names", Json::array({"clone3"})}, {"action", "SCMP_ACT_ERRNO"}, {"errnoRet", 38}});
   rules.push_back({{"names", plan.notified}, {"action", "SCMP_ACT_NOTIFY"}});

@@ -67,6 +67,7 @@ void OciTest::SetUp() {
   session_ = std::make_unique<sys::Session>(std::move(*session));
   OciOptions options;
   options.state_dir = session_->directory() + "/oci";
+  if (const char* runtime = getenv("PARE_TEST_RUNTIME")) options.runtime = runtime;
   auto engine = make_oci(options);
   ASSERT_TRUE(engine) << engine.error().message;
   engine_ = std::move(*engine);

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -73,6 +74,24 @@ void await_exec(pid_t pid, const std::string& runtime) {
   } while (deadline.sleep(std::chrono::microseconds(100)));
 }
 
+// `crun run --detach` makes the container in a second process, of the group of the first, which may
+// end before it: what that one leaves is inherited with its own end.
+void await_inheritance(pid_t pid, pid_t group) {
+  sys::Deadline deadline(std::chrono::seconds(10));
+  siginfo_t info{};
+  constexpr int kLook = WEXITED | WNOHANG | WNOWAIT;
+  while (waitid(P_PID, static_cast<id_t>(pid), &info, kLook) != 0 &&
+         deadline.sleep(std::chrono::microseconds(100))) {
+  }
+  // It is dead by now, and nobody else's to reap. A leader is a child that somebody waits for: its
+  // number is this group's, used again.
+  info = {};
+  if (waitid(P_PGID, static_cast<id_t>(group), &info, kLook) == 0 && info.si_pid != 0 &&
+      info.si_pid != group) {
+    waitpid(info.si_pid, nullptr, WNOHANG);
+  }
+}
+
 bool contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
@@ -118,6 +137,35 @@ Belongs belongs_to_runtime(const std::string& pid, const std::string& marker) {
   bool midway = arguments.empty() && environment.empty() &&
                 access(("/proc/" + pid + "/exe").c_str(), F_OK) == 0;
   return midway ? Belongs::kUnknown : Belongs::kNo;
+}
+
+// The container's own process with other words. Without it runc takes user, environment and
+// capabilities from there, but crun runs `argv` as root.
+Status write_process(const std::string& directory, const std::vector<std::string>& argv,
+                     const std::string& path) {
+  std::string config = directory + "/config.json";
+  PARE_TRY(std::string text, base::read_file(config));
+  PARE_TRY(base::Json json, base::parse_json(text, config));
+  base::Json& process = json["process"];
+  process["args"] = argv;
+  return base::write_file_atomic(path, base::write_json(process), 0600);
+}
+
+// libcrun refuses controllers on a cgroup2 that is mounted beside v1 hierarchies.
+Status crun_takes_cgroups() {
+  PARE_TRY(auto hierarchies, sys::cgroup_hierarchies());
+  PARE_TRY(sys::CgroupMode mode, sys::cgroup_mode());
+  if (mode != sys::CgroupMode::kHybrid) return {};
+  for (const sys::CgroupHierarchy& hierarchy : hierarchies) {
+    if (!hierarchy.v2) continue;
+    std::string controllers = base::read_file(hierarchy.mount + "/cgroup.controllers").value_or("");
+    controllers = std::string(base::trim(controllers));
+    if (controllers.empty()) continue;
+    return fail(ErrorKind::kHost, "crun refuses this host's hybrid cgroups: " + hierarchy.mount +
+                                      " has controllers (" + controllers +
+                                      ") beside v1 hierarchies: use --runtime runc");
+  }
+  return {};
 }
 
 }  // namespace
@@ -170,12 +218,7 @@ Result<OciRuntime> OciRuntime::find(const std::string& name) {
     return fail(ErrorKind::kHost,
                 name + " was not found in PATH: install it (apt-get install " + name + ")");
   }
-  PARE_TRY(sys::CgroupMode mode, sys::cgroup_mode());
-  if (name == "crun" && mode == sys::CgroupMode::kHybrid) {
-    return fail(ErrorKind::kHost,
-                "crun refuses this host's hybrid cgroups (v1 hierarchies beside cgroup2): use "
-                "--runtime runc");
-  }
+  if (name == "crun") PARE_CHECK_OK(crun_takes_cgroups());
   return OciRuntime(*kind, *path);
 }
 
@@ -215,12 +258,14 @@ Result<OciRuntime::Launch> OciRuntime::run(const std::string& directory, const s
               {"run", "--detach", "--bundle", directory, "--pid-file", pid_file, id});
   start.out = start.err = output;
   PARE_TRY(sys::ChildProcess runtime, sys::ChildProcess::start(start));
+  pid_t group = runtime.pid();
   PARE_TRY(auto code, runtime.wait(limit));
   Launch launch;
   launch.timed_out = !code;
   if (code == 0) launch.pid = read_pid(pid_file);
   if (launch.pid != 0) {
     await_exec(launch.pid, name());
+    await_inheritance(launch.pid, group);
   } else {
     launch.failure = last_error(directory + "/runtime.log");
     if (launch.failure.empty()) launch.failure = "it gave no reason";
@@ -234,8 +279,9 @@ Result<OciRuntime::Executed> OciRuntime::exec(const std::string& directory, cons
   static std::atomic<unsigned> serial{0};  // checks may run several at once
   std::string name = "exec-" + std::to_string(++serial);
   std::string log = directory + "/" + name + ".log", pid_file = directory + "/" + name + ".pid";
-  std::vector<std::string> words = {"exec", "--pid-file", pid_file, id};
-  words.insert(words.end(), argv.begin(), argv.end());
+  std::string process = directory + "/" + name + ".json";
+  PARE_CHECK_OK(write_process(directory, argv, process));
+  std::vector<std::string> words = {"exec", "--pid-file", pid_file, "--process", process, id};
   PARE_TRY(sys::Finished done, sys::run(command(directory, name + ".log", words), limit));
   Executed executed;
   executed.code = done.code;

@@ -149,12 +149,13 @@ const std::vector<std::string>& runtime_syscalls(bool no_new_privileges) {
       "readlinkat", "rt_sigprocmask", "rt_sigreturn", "statx",  "write",
   };
   // Without it loading a filter needs CAP_SYS_ADMIN, so it is loaded before the capabilities are
-  // dropped: bounding set, user and groups, working directory and program look-up come after it.
+  // dropped: bounding set, user and groups (setuid in runc, setresuid in crun 1.8), working
+  // directory and program look-up come after it.
   static const std::vector<std::string> kEarly =
       merged({kLate,
               {"capget", "capset", "chdir", "faccessat2", "fchown", "getcwd", "getegid", "geteuid",
-               "getgid", "getgroups", "getppid", "getuid", "prctl", "setgid", "setgroups", "setuid",
-               "tgkill"}});
+               "getgid", "getgroups", "getppid", "getuid", "prctl", "setgid", "setgroups",
+               "setresgid", "setresuid", "setuid", "tgkill"}});
   return no_new_privileges ? kLate : kEarly;
 }
 

@@ -37,7 +37,7 @@ class Appliance:
         self.log = test.dir / f"run-{time.monotonic_ns()}.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [harness.PARE, "run", *map(str, words)],
+                [*test.before, harness.PARE, "run", *map(str, words), *test.runtime],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
