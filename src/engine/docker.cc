@@ -77,6 +77,20 @@ Status open_copied_up(const Json& container, const privilege::Policy& policy) {
   return {};
 }
 
+// Docker is sent a profile, Podman is told where one is (containers/podman pkg/specgen: the
+// profile's path). The file goes with the session's directory.
+Status put_profiles_in_files(Json& body, const std::string& directory, const std::string& id) {
+  constexpr std::string_view kGiven = "seccomp={";
+  for (Json& option : body.at("HostConfig").at("SecurityOpt")) {
+    std::string text = option;
+    if (!base::starts_with(text, kGiven)) continue;
+    std::string path = directory + "/" + id + ".seccomp.json";
+    PARE_CHECK_OK(base::write_file_atomic(path, text.substr(kGiven.size() - 1)));
+    option = "seccomp=" + path;
+  }
+  return {};
+}
+
 Result<DockerEngine::Image> DockerEngine::inspect_image(const std::string& reference) const {
   ApiRequest inspect;
   // A reference's slashes are part of the path.
@@ -189,6 +203,9 @@ Result<std::unique_ptr<Container>> DockerEngine::create(const Target& target,
   post.path = "/containers/create?name=" + url_escape(options.id);
   post.timeout = options.timeout;
   PARE_TRY(post.body, docker_container(request));
+  if (api_->podman()) {
+    PARE_CHECK_OK(put_profiles_in_files(*post.body, options_.state_dir, options.id));
+  }
   std::string what = "Docker does not create a container of " + target.image;
   Json created;
   PARE_TRY(created, api_->json(post, what));
@@ -197,14 +214,16 @@ Result<std::unique_ptr<Container>> DockerEngine::create(const Target& target,
     output.reset(fcntl(options.output, F_DUPFD_CLOEXEC, 0));
     if (!output.valid()) return fail_errno("cannot keep the container's output", errno);
   }
+  std::string id = created.value("Id", "");
+  std::string leaf = (api_->podman() ? "libpod-" : "") + id;  // libpod/container.go of Podman
   auto container = std::make_unique<DockerContainer>(
-      api_, DockerContainerOptions{created.value("Id", ""), target.tty, options.log_path,
-                                   std::move(output), target.image, options.timeout});
+      api_, DockerContainerOptions{id, leaf, target.tty, options.log_path, std::move(output),
+                                   target.image, options.timeout});
   bool copies = std::any_of(policy.writable.begin(), policy.writable.end(),
                             [](const privilege::Writable& w) { return w.copy_up; });
   if (copies && platform.name != "docker") {
     ApiRequest look;
-    look.path = "/containers/" + container->cgroup_leaf() + "/json";
+    look.path = "/containers/" + id + "/json";
     Json json;
     PARE_TRY(json, api_->json(look, what));
     auto opened = base::read_json(what, [&] { return open_copied_up(json, policy); });

@@ -132,6 +132,7 @@ void DockerApi::take_version(const Json& version) {
       std::string name = text_of(component, "Name");
       std::string number = text_of(component, "Version");
       if (name == "runc" || name == "crun") runtime = fmt::format("{} {}", name, number);
+      podman_ = podman_ || name == "Podman Engine";
       if (name == "Podman Engine") engine = "Podman " + number;
     }
   }

@@ -52,6 +52,7 @@ class DockerApi {
 
   // "runc 1.1.5 (Docker 20.10.24)".
   const std::string& runtime() const { return runtime_; }
+  bool podman() const { return podman_; }
 
  private:
   explicit DockerApi(std::string socket) : socket_(std::move(socket)) {}
@@ -60,6 +61,7 @@ class DockerApi {
   std::string socket_;
   std::string prefix_;  // "/v1.41"; empty until it is known
   std::string runtime_;
+  bool podman_ = false;
 };
 
 // For one component of a path or a query's value.

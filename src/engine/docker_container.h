@@ -16,6 +16,7 @@ namespace pare::engine {
 
 struct DockerContainerOptions {
   std::string id;        // the daemon's
+  std::string leaf;      // of its cgroup's directory
   bool tty = false;      // its output is not multiplexed then
   std::string log_path;  // empty: output is not kept, unless `output` is there
   UniqueFd output;       // instead of log_path
@@ -29,7 +30,7 @@ class DockerContainer : public Container {
   DockerContainer(std::shared_ptr<const DockerApi> api, DockerContainerOptions options);
   ~DockerContainer() override;
 
-  const std::string& cgroup_leaf() const override { return options_.id; }
+  const std::string& cgroup_leaf() const override { return options_.leaf; }
   Status start() override;
   int pid() const override;
   ExitState state() override;

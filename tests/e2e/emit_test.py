@@ -140,7 +140,7 @@ class Emitted(harness.Ground):
         daemon = self.docker_daemon()
         self.client = self.environment(DOCKER_HOST=f"unix://{daemon.socket}")
         self.netns = subprocess.run(
-            [daemon.TOOL, "netns", daemon.directory], stdout=subprocess.PIPE, text=True, check=True
+            [daemon.tool, "netns", daemon.directory], stdout=subprocess.PIPE, text=True, check=True
         ).stdout.strip()
         for server, less in SERVERS.items():
             with self.subTest(server=server):
@@ -166,7 +166,7 @@ class Emitted(harness.Ground):
         daemon = self.docker_daemon()
         self.client = self.environment(DOCKER_HOST=f"unix://{daemon.socket}", DOCKER_BUILDKIT="0")
         self.netns = subprocess.run(
-            [daemon.TOOL, "netns", daemon.directory], stdout=subprocess.PIPE, text=True, check=True
+            [daemon.tool, "netns", daemon.directory], stdout=subprocess.PIPE, text=True, check=True
         ).stdout.strip()
         return daemon
 

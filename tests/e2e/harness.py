@@ -68,14 +68,14 @@ class Ground(unittest.TestCase):
             script = f"mount --bind {self.dir}/none {controllers} && exec \"$@\""
             self.before = ("unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh")
 
-    def docker_daemon(self):
-        """A daemon of this test's own, stopped when the test ends."""
-        if shutil.which("dockerd") is None:
-            cannot(self, "dockerd is not installed")
-        daemon = DockerDaemon()
+    def docker_daemon(self, tool="dockerd"):
+        """A daemon ("dockerd" or "podman") of this test's own, stopped when the test ends."""
+        if shutil.which(tool) is None:
+            cannot(self, f"{tool} is not installed")
+        daemon = DockerDaemon(tool)
         self.addCleanup(daemon.stop)
         if not daemon.runs:
-            cannot(self, "dockerd does not start (see above)")
+            cannot(self, f"{tool} does not start (see above)")
         return daemon
 
     def setUp(self):
@@ -219,25 +219,24 @@ def network(directory):
 
 
 class DockerDaemon:
-    """A Docker daemon on its own root, socket and bridge, for all tests of a class."""
+    """A Docker daemon (or Podman's service) on its own root and socket, for all tests of a class."""
 
-    TOOL = SUPPORT / "dockerd"
-
-    def __init__(self):
+    def __init__(self, tool="dockerd"):
+        self.tool = SUPPORT / tool
         # Short: its sockets have to fit into sun_path.
         self.directory = tempfile.mkdtemp(prefix="pare-d-")
         started = subprocess.run(
-            [self.TOOL, "start", self.directory], stdout=subprocess.PIPE, text=True, check=False
+            [self.tool, "start", self.directory], stdout=subprocess.PIPE, text=True, check=False
         )
         self.socket = started.stdout.strip()
         self.runs = started.returncode == 0
 
     def stop(self):
-        subprocess.run([self.TOOL, "stop", self.directory], check=True)
+        subprocess.run([self.tool, "stop", self.directory], check=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def load(self, name, root, *changes):
-        subprocess.run([self.TOOL, "import", self.directory, name, root, *changes], check=True)
+        subprocess.run([self.tool, "import", self.directory, name, root, *changes], check=True)
 
     def containers(self):
         listed = subprocess.run(

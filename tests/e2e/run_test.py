@@ -300,10 +300,15 @@ class Planted(harness.Ground):
 
 
 class ByDocker(harness.Ground):
-    """A container that Docker manages."""
+    """A container that Docker or Podman manages."""
 
-    def test_gate_and_confinement(self):
-        daemon = self.docker_daemon()
+    def test_docker(self):
+        self.gate_and_confinement(self.docker_daemon())
+
+    def test_podman(self):
+        self.gate_and_confinement(self.docker_daemon("podman"), seals=True)
+
+    def gate_and_confinement(self, daemon, seals=False):
         daemon.load("planted-prober:run", self.root("prober"))
         self.variables = self.environment(DOCKER_HOST=f"unix://{daemon.socket}")
         (self.dir / "models").mkdir()
@@ -318,7 +323,7 @@ class ByDocker(harness.Ground):
         words = [self.dir / "out", "--publish", free_port(), "--side-gate", f"{free_port()}:8001"]
         # A daemon that drops listenerPath cannot seal: nothing runs unless that is asked for.
         sealed = Appliance(self, *words, env=self.variables)
-        if self.comes_up(sealed):
+        if seals or self.comes_up(sealed):
             self.check(sealed, words, sealed=True)
         else:
             self.assertEqual(sealed.process.returncode, 3, sealed.text())
