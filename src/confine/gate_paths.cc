@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <array>
 #include <boost/beast/core.hpp>
@@ -310,12 +311,20 @@ void PathGate::run() {
       std::lock_guard guard(mutex_);
       ++open_;
     }
-    std::thread([this, fd = client.release()] {
-      serve(UniqueFd(fd));
+    int fd = client.release();
+    auto ended = [this] {
       std::lock_guard guard(mutex_);
       --open_;
       ended_.notify_all();
-    }).detach();
+    };
+    Status started = sys::start_detached([this, fd, ended] {
+      serve(UniqueFd(fd));
+      ended();
+    });
+    if (started) continue;
+    ++refused_;
+    ::close(fd);
+    ended();
   }
 }
 

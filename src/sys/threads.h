@@ -13,4 +13,8 @@ namespace pare::sys {
 Result<std::thread> start_thread(std::function<void()> then,
                                  const std::function<Status()>& first = {});
 
+// Runs `work` on a thread that nobody waits for. Made detached: std::thread::detach reads what a
+// thread that ends meanwhile has freed (glibc bug 19951, there in 2.36).
+Status start_detached(std::function<void()> work);
+
 }  // namespace pare::sys

@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <atomic>
+
+#include "sys/deadline.h"
+
 namespace pare::sys {
 namespace {
 
@@ -35,6 +39,25 @@ TEST(Threads, WhatGoesWrongAtFirstIsTheErrorAndNothingFollows) {
   ASSERT_FALSE(thread);
   EXPECT_EQ(thread.error().message, "no such namespace");
   EXPECT_FALSE(ran);
+}
+
+// Each ends about when its start returns.
+TEST(Threads, DetachedOnesMayEndAtOnce) {
+  constexpr int kThreads = 20'000;
+  std::atomic<int> ended{0}, masked{0};
+  for (int i = 0; i < kThreads; ++i) {
+    ASSERT_TRUE(start_detached([&] {
+      sigset_t mask;
+      pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+      masked += sigismember(&mask, SIGTERM);
+      ++ended;
+    }));
+  }
+  Deadline deadline(std::chrono::seconds(30));
+  while (ended < kThreads && deadline.sleep(std::chrono::milliseconds(1))) {
+  }
+  EXPECT_EQ(ended, kThreads);
+  EXPECT_EQ(masked, kThreads);
 }
 
 }  // namespace

@@ -95,10 +95,11 @@ def main():
     children = []
 
     def start(*words):
-        child = subprocess.Popen(
-            list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env=environment, start_new_session=True,
-        )
+        with open(work / f"log{len(children)}", "wb") as log:
+            child = subprocess.Popen(
+                list(map(str, words)), stdout=subprocess.DEVNULL, stderr=log, env=environment,
+                start_new_session=True,
+            )
         children.append(child)
 
     try:
@@ -124,7 +125,10 @@ def main():
             wait_for(port)
         measure(ways)
     finally:
-        for child in children:
+        for number, child in enumerate(children):
+            if child.poll() is not None:  # none ends by itself
+                words = (work / f"log{number}").read_text(errors="replace")
+                print(f"{child.args} ended with {child.returncode}: {words[-2000:]}", file=sys.stderr)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
         for child in children:

@@ -50,13 +50,7 @@ static void* accept_all(void* argument) {
   int door = (int)(intptr_t)argument;
   for (;;) {
     int fd = accept4(door, NULL, NULL, SOCK_CLOEXEC);
-    pthread_t thread;
-    if (fd < 0) continue;
-    if (pthread_create(&thread, NULL, connection, (void*)(intptr_t)fd) != 0) {
-      close(fd);
-    } else {
-      pthread_detach(thread);
-    }
+    if (fd >= 0 && !start_detached(connection, (void*)(intptr_t)fd)) close(fd);
   }
   return NULL;
 }
