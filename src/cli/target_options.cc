@@ -107,6 +107,9 @@ Status add_common(const TargetOptions& options, const Secrets& secrets, target::
   }
   for (uint16_t port : options.ports) target.ports.push_back({"", port, port, "tcp"});
   if (!options.user.empty()) target.user = options.user;
+  for (const std::string& text : options.groups) {
+    PARE_CHECK_OK(target::add_group(target, text));
+  }
   if (!options.workdir.empty()) target.workdir = options.workdir;
   if (!options.network.empty() && options.network != "open" && options.network != "none") {
     return fail(ErrorKind::kUsage, "--network is 'open' or 'none', not '" + options.network + "'");
@@ -162,6 +165,8 @@ void add_target_options(CLI::App& app, TargetOptions& options) {
                  "image instead of the file's; oci:DIR and docker-archive:FILE need no daemon");
   app.add_option("--container", options.container, "which container of the files");
   app.add_option("--user", options.user, "UID[:GID] or names of the image's passwd");
+  app.add_option("--group-add", options.groups, "a further group of that user: GID or a name")
+      ->allow_extra_args(false);
   app.add_option("--workdir", options.workdir, "working directory");
   app.add_option("--asked", options.asked,
                  "capabilities granted today: default | all | none | CAP,...");

@@ -27,7 +27,7 @@ struct TargetOptions {
   std::vector<uint16_t> ports;
   std::string ready_within;
   std::string image, container;  // instead of the file's; which of its containers
-  std::vector<std::string> profiles, binds;
+  std::vector<std::string> profiles, binds, groups;
   std::vector<std::string> words;           // after --, or files
   std::vector<target::SourceFile> sources;  // the files, where they have been read already
   std::vector<check::Spec> file_checks;     // of pare.yaml

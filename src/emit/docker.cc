@@ -181,7 +181,8 @@ std::optional<File> pull_script(const verdict::Proof& proof, const Plan& serving
   header.inexpressible = docker_inexpressible(*pull, plan);
   std::string wait =
       "echo 'when " + plan.name + " is ready: docker rm --force " + plan.name + "'\n";
-  if (plan.probe && plan.probe->kind == Probe::Kind::kHttp) {
+  bool published = network_of(pull->policy, plan) != Network::kInternal;
+  if (published && plan.probe && plan.probe->kind == Probe::Kind::kHttp) {
     uint16_t port = published_port(proof.target, plan.probe->port);
     std::string url =
         fmt::format("{}://127.0.0.1:{}{}", plan.probe->scheme, port, plan.probe->path);
@@ -197,7 +198,8 @@ std::optional<File> pull_script(const verdict::Proof& proof, const Plan& serving
   }
   return File{"pull.sh", "#!/bin/sh\n" + comment_lines(header_text(*pull, plan, header)) +
                              "set -eu\ncd \"$(dirname \"$0\")\"\n\n" + secret_checks(plan) +
-                             command_text(*pull, plan) + "\n" + wait};
+                             (published ? "" : network_text(plan)) + command_text(*pull, plan) +
+                             "\n" + wait};
 }
 
 }  // namespace

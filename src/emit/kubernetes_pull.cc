@@ -53,8 +53,9 @@ std::optional<File> pull_file(const verdict::Proof& proof, const Options& option
   Plan plan = pull_plan(*pull, serving, options);
   Header header;
   header.title = "Job that fills the volumes of " + serving.name +
-                 ", with the egress that this takes; the server itself has none of it.";
-  header.extra.push_back("Egress: " + base::join(egress_clauses(pull->policy), ", ") + ".");
+                 ", with what this takes besides; the server itself has none of it.";
+  std::vector<std::string> egress = egress_clauses(pull->policy);
+  header.extra.push_back("Egress: " + (egress.empty() ? "none" : base::join(egress, ", ")) + ".");
   header.assumptions = {"the claims can be mounted by this Job and later by the server"};
   header.inexpressible = nameless_egress(pull->policy);
   header.check = {"kubectl apply -f pull/"};

@@ -207,6 +207,8 @@ Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const O
     Yaml groups = Yaml::list();
     for (uint32_t group : policy.user.groups) groups.add(group);
     context.set("supplementalGroups", groups);
+  } else if (patch) {
+    context.set("supplementalGroups", Yaml::null());
   }
   auto any = [&](bool Mounted::*field) {
     return std::any_of(plan.volumes.begin(), plan.volumes.end(),

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "emit/check.h"
 #include "emit/testing.h"
 
 namespace pare::emit {
@@ -250,6 +251,28 @@ TEST(Overlay, TheWorkloadAndItsContainerCanBeNamed) {
   EXPECT_EQ(patch["spec"]["template"]["spec"]["containers"].at(0)["name"], "model");
   Json kustomization = yaml_documents(content_of(files, "kustomization.yaml")).at(0);
   EXPECT_EQ(kustomization["patches"].at(0)["target"]["name"], "web");
+}
+
+TEST(Kubernetes, AGroupThatOnlyTheFirstStartTakesIsThePullJobs) {
+  verdict::Proof proof = llama_proof();
+  verdict::Verdict group;
+  group.privilege = {privilege::Axis::kGroup, "2000"};
+  group.phase = evidence::Phase::kPull;
+  group.kind = verdict::Kind::kNeeded;
+  proof.verdicts.push_back(group);
+  auto files = emitted(proof, "kubernetes");
+  Json job = yaml_documents(content_of(files, "pull/job.yaml")).at(1);
+  Json pulling = job["spec"]["template"]["spec"]["securityContext"];
+  EXPECT_EQ(pulling["supplementalGroups"], Json::array({2000}));
+  EXPECT_THAT(content_of(files, "pull/job.yaml"), HasSubstr("Egress: none."));
+  EXPECT_THAT(content_of(files, "deployment.yaml"),
+              ::testing::Not(HasSubstr("supplementalGroups")));
+  auto rows = check(proof, "kubernetes", {}, files);
+  ASSERT_TRUE(rows);
+  for (const CheckRow& row : *rows) EXPECT_NE(row.state, CheckRow::State::kDrift) << row.axis;
+  // A patch takes away what the workload itself asks for.
+  EXPECT_THAT(content_of(emitted(proof, "kustomize"), "patch.yaml"),
+              HasSubstr("supplementalGroups: null"));
 }
 
 }  // namespace pare::emit

@@ -165,7 +165,12 @@ void grant(const privilege::Privilege& privilege, privilege::Policy& policy) {
       }
       break;
     case privilege::Axis::kUser:
-      policy.user = {};
+      policy.user.uid = policy.user.gid = 0;
+      break;
+    case privilege::Axis::kGroup:
+      if (auto gid = base::parse_u64(privilege.value)) {
+        policy.user.groups.push_back(static_cast<uint32_t>(*gid));
+      }
       break;
     case privilege::Axis::kWrite: {
       privilege::Writable writable;
@@ -334,7 +339,9 @@ std::optional<verdict::Proof> pull_phase(const verdict::Proof& proof) {
   for (const verdict::Verdict& v : proof.verdicts) {
     bool needed = v.kind == verdict::Kind::kNeeded || v.kind == verdict::Kind::kFixable;
     if (v.phase != evidence::Phase::kPull || !needed) continue;
-    any = any || v.privilege.axis == privilege::Axis::kEgress;
+    // Without one of these it is the server's own start that fills the volume.
+    any = any || v.privilege.axis == privilege::Axis::kEgress ||
+          v.privilege.axis == privilege::Axis::kGroup;
     grant(v.privilege, pull.policy);
   }
   if (!any) return std::nullopt;

@@ -12,6 +12,7 @@ namespace pare::privilege {
 
 enum class Axis {
   kUser,         // user/root
+  kGroup,        // group/2000             a supplementary group, by number
   kEscalation,   // escalation/new-privileges
   kCapability,   // capability/NET_RAW
   kNamespace,    // namespace/host-ipc, host-pid, host-network

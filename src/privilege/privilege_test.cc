@@ -11,7 +11,7 @@ namespace pare::privilege {
 TEST(Privilege, SpellingRoundTrips) {
   for (const char* text : {"capability/NET_RAW", "user/root", "write:/cache", "port/8080/tcp",
                            "egress/huggingface.co:443", "device:/dev/nvidia0", "syscall/clone3",
-                           "volume-write:/models", "namespace/host-ipc"}) {
+                           "volume-write:/models", "namespace/host-ipc", "group/2000"}) {
     auto parsed = parse_privilege(text);
     ASSERT_TRUE(parsed) << text;
     EXPECT_EQ(to_string(*parsed), text);

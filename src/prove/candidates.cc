@@ -32,8 +32,9 @@ class Candidates {
     for (const UserCandidate& known : list_) {
       if (known.user.uid == uid) return;
     }
-    privilege::User user{uid, gid.value_or(gid_of(uid)), groups_};
-    list_.push_back({user, special});
+    // A group that is asked for is judged by itself: no uid brings it along where it has another.
+    bool asked = gid && std::find(groups_.begin(), groups_.end(), *gid) != groups_.end();
+    list_.push_back({{uid, gid && !asked ? *gid : gid_of(uid), {}}, special});
   }
 
   std::vector<UserCandidate> list() && { return std::move(list_); }

@@ -57,17 +57,22 @@ class Reader {
     return false;
   }
 
+  // Refused to this uid, and perhaps not to another, or to a group.
   void owned_by(std::optional<uint32_t> owner, std::optional<uint32_t> gid) {
-    if (!owner || !root_withheld_ || *owner == uid_) return;
+    if (owner == uid_) return;
+    // It may also be the group of a directory on the way.
+    for (uint32_t group : asked_.user.groups) suspect(group_privilege(group), group == gid);
+    if (!owner || !root_withheld_) return;
+    bool of_asked_group = gid && universe_.has(group_privilege(*gid));
     if (*owner != 0) {
-      users_[{*owner, gid.value_or(*owner), asked_.user.groups}]++;
+      users_[{*owner, gid && !of_asked_group ? *gid : *owner, {}}]++;
       return;
     }
     suspect({Axis::kUser, "root"}, false);
     const std::vector<uint32_t>& groups = choice_.user.groups;
     bool member = gid == choice_.user.gid || !gid || *gid == 0 ||
                   std::find(groups.begin(), groups.end(), *gid) != groups.end();
-    if (member) return;
+    if (member || of_asked_group) return;
     privilege::User user = choice_.user;
     user.groups.push_back(*gid);
     users_[user]++;

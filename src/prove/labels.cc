@@ -18,11 +18,10 @@ std::string user_text(const privilege::User& user) {
   return "uid " + std::to_string(user.uid);
 }
 
-verdict::Fix user_fix(const privilege::User& user, const std::vector<uint32_t>& asked_groups) {
+verdict::Fix user_fix(const privilege::User& user) {
   verdict::Fix fix{"run as " + user_text(user),
                    "user=" + std::to_string(user.uid) + ":" + std::to_string(user.gid)};
   for (uint32_t group : user.groups) {
-    if (std::find(asked_groups.begin(), asked_groups.end(), group) != asked_groups.end()) continue;
     fix.text += " with the group " + std::to_string(group);
     fix.change += " group=" + std::to_string(group);
   }
@@ -147,12 +146,35 @@ Step<void> Labels::label_user() {
     if (!mine && generic == nullptr) generic = &candidate;
   }
   if ((ordinary && !cares_for_owners()) || generic == nullptr) return {};
-  const std::vector<uint32_t>& groups = question_.asked.user.groups;
   Choice other = choice;
   other.user = generic->user;
   PARE_TRY(bool failed, fails_by_itself(other, kRoot));
   if (failed) {
-    answer_.needs[kRoot] = {search_.record(other)->ids(false), true, user_fix(choice.user, groups)};
+    answer_.needs[kRoot] = {search_.record(other)->ids(false), true, user_fix(choice.user)};
+  }
+  return {};
+}
+
+// A group that is asked for and withheld, and that is the new user's own.
+std::optional<Privilege> Labels::replaced_group() const {
+  Privilege group = group_privilege(answer_.choice->user.gid);
+  const std::set<Privilege>& granted = answer_.choice->granted;
+  bool new_user = universe_.has(kRoot) && granted.count(kRoot) == 0;
+  if (!new_user || !universe_.has(group) || granted.count(group) > 0) return std::nullopt;
+  return group;
+}
+
+Step<void> Labels::label_group() {
+  std::optional<Privilege> group = replaced_group();
+  if (!group) return {};
+  Choice other = *answer_.choice;
+  other.user.gid = search_.users().back().user.gid;
+  if (other.user.gid == answer_.choice->user.gid) --other.user.gid;
+  PARE_TRY(bool failed, fails_by_itself(other, *group));
+  if (failed) {
+    verdict::Fix fix = user_fix(answer_.choice->user);
+    fix.text += ", whose own group it is";
+    answer_.needs[*group] = {search_.record(other)->ids(false), true, fix};
   }
   return {};
 }
@@ -314,8 +336,7 @@ Step<void> Labels::label_as_root(const std::set<Privilege>& used) {
     Choice less = without(least, p);
     PARE_TRY(bool failed, fails_by_itself(less, p));
     if (!failed) continue;
-    answer_.needs[p] = {search_.record(less)->ids(false), true,
-                        user_fix(answer_.choice->user, question_.asked.user.groups)};
+    answer_.needs[p] = {search_.record(less)->ids(false), true, user_fix(answer_.choice->user)};
   }
   return {};
 }
@@ -324,7 +345,7 @@ std::vector<Privilege> Labels::undecided() const {
   std::vector<Privilege> list;
   for (const Element& element : universe_.elements()) {
     const Privilege& p = element.privilege;
-    bool fixable = p == kRoot || p == kRootfs ||
+    bool fixable = p == kRoot || p == kRootfs || p == replaced_group() ||
                    (p.axis == Axis::kCapability && element.used && !tolerated(p));
     for (const GatedCalls& row : gated_calls()) {
       bool gate = p == Privilege{Axis::kCapability, row.capability};
@@ -349,6 +370,7 @@ void Labels::show_known() {
 Step<void> Labels::show() {
   PARE_CHECK_OK(show_needed());
   PARE_CHECK_OK(label_user());
+  PARE_CHECK_OK(label_group());
   PARE_CHECK_OK(label_files());
   PARE_CHECK_OK(label_moved());
   if (universe_.recorded()) return label_capabilities();

@@ -28,6 +28,8 @@ class Labels {
  private:
   Step<void> show_needed();
   Step<void> label_user();
+  std::optional<Privilege> replaced_group() const;
+  Step<void> label_group();
   Step<void> label_files();
   Step<void> label_capabilities();
   void label_stood_in(std::set<Privilege>& used);

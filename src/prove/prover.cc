@@ -312,21 +312,26 @@ class Prover {
   }
 
   // What the cold run used and the policy withholds, as long as that run changed a volume: else a
-  // cold start is like any other.
+  // cold start is like any other. A group may be missed there alone: what the first baseline made
+  // with its help belongs to the server's uid ever after.
   std::set<Privilege> only_when_cold(const Universe& universe) const {
     std::set<Privilege> set;
     std::vector<evidence::Evidence> recorded;
     if (universe.recorded()) recorded.push_back(universe.baselines().front());
     Universe cold(question_, universe.check_ports(), recorded);
-    bool filled = recorded.empty();
+    auto writes = [&](const Element& element) {
+      return element.privilege.axis == Axis::kVolumeWrite && (recorded.empty() || element.used);
+    };
+    bool fills = std::any_of(cold.elements().begin(), cold.elements().end(), writes);
+    if (!fills && !recorded.empty()) return set;
     for (const Element& element : cold.elements()) {
       const Privilege& p = element.privilege;
-      bool writes = p.axis == Axis::kVolumeWrite && (recorded.empty() || element.used);
       bool reaches = p.axis == Axis::kEgress && (recorded.empty() || reaches_out(recorded[0]));
-      filled = filled || writes;
-      if ((writes || reaches) && answer_.choice->granted.count(p) == 0) set.insert(p);
+      bool belongs = p.axis == Axis::kGroup && fills;
+      bool of_a_pull = writes(element) || reaches || belongs;
+      if (of_a_pull && answer_.choice->granted.count(p) == 0) set.insert(p);
     }
-    return filled ? set : std::set<Privilege>{};
+    return set;
   }
 
   // The tightest policy that passes at all, then its rate against the baseline's.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <random>
@@ -20,6 +21,8 @@ using Set = std::set<Privilege>;
 const Privilege kRoot{Axis::kUser, "root"};
 const Privilege kRootfs{Axis::kRootfs, "write"};
 const Privilege kEscalation{Axis::kEscalation, "new-privileges"};
+
+constexpr std::array<uint32_t, 3> kGroups = {44, 2000, 3000};
 
 // A privilege that must not be held unless another is.
 struct Poison {
@@ -42,8 +45,15 @@ struct Table {
     return set;
   }
 
+  bool overrides(const Set& granted) const {
+    return has(granted, {Axis::kCapability, "DAC_OVERRIDE"});
+  }
+
   bool has(const Set& granted, const Privilege& p) const {
     if (p.axis == Axis::kWrite && granted.count(kRootfs) > 0) return true;
+    // A file of root's that the group may read.
+    bool root_reads = p.axis == Axis::kGroup && (granted.count(kRoot) > 0 || overrides(granted));
+    if (root_reads) return true;
     bool reaches = p.axis != Axis::kCapability || ambient || granted.count(kRoot) > 0;
     return reaches && granted.count(p) > 0;
   }
@@ -66,6 +76,8 @@ bool act(World& world, const Privilege& p) {
   switch (p.axis) {
     case Axis::kUser:
       return world.uid() == 0;
+    case Axis::kGroup:
+      return world.read_as_member("/models/" + p.value, static_cast<uint32_t>(std::stoul(p.value)));
     case Axis::kEscalation:
       return !world.policy().no_new_privileges;
     case Axis::kCapability:
@@ -147,7 +159,7 @@ class Generator {
   // What leaves no trace cannot be found as a mere alternative by its refusals; it is one without a
   // recorder, where nothing else is known either.
   Privilege privilege(bool alone) {
-    int pick = number(0, 9);
+    int pick = number(0, 10);
     if (pick == 0) return {Axis::kEgress, "any"};
     if (pick == 1) return {Axis::kVolumeWrite, "/data"};
     if (pick == 2) return {Axis::kWrite, "/tmp"};
@@ -155,6 +167,7 @@ class Generator {
     if (pick == 4 && (alone || !shape_.recording)) return kRoot;
     if (pick == 5 && (alone || !shape_.recording)) return kEscalation;
     if (pick == 6 && shape_.recording) return {Axis::kSyscall, "ptrace"};
+    if (pick == 7) return group_privilege(kGroups[static_cast<size_t>(number(0, 2))]);
     return capability();
   }
 
@@ -166,6 +179,7 @@ Question question_of(const Table& table, const Shape& shape) {
   Question question = default_question();
   question.platform.ambient_capabilities = table.ambient;
   question.asked.volumes = {{"/data", true}};
+  question.asked.user.groups = {kGroups.begin(), kGroups.end()};
   question.options.recording = shape.recording;
   return question;
 }
@@ -175,6 +189,7 @@ Set granted_by(const verdict::Proof& proof) {
   const privilege::Policy& policy = proof.policy;
   Set set;
   if (policy.user.uid == 0) set.insert(kRoot);
+  for (uint32_t gid : policy.user.groups) set.insert(group_privilege(gid));
   if (!policy.no_new_privileges) set.insert(kEscalation);
   for (const std::string& name : policy.capabilities.names()) {
     set.insert({Axis::kCapability, name});

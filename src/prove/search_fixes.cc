@@ -21,8 +21,11 @@ Step<Choice> Search::fix_user(Choice choice) {
   Privilege root{Axis::kUser, "root"};
   if (choice.granted.count(root) == 0) return choice;
   Choice less = without(choice, root);
-  PARE_TRY(bool fails_without, fails("fix", less, 1));
-  if (!fails_without || !uid_could_help(less)) return choice;
+  // What root may do, the members of a group may. Which of them it takes is polish()'s to find.
+  for (uint32_t gid : question_.asked.user.groups) less.granted.insert(group_privilege(gid));
+  PARE_TRY(bool failed, fails("fix", less, 1));
+  if (!failed) return less;
+  if (!uid_could_help(less)) return choice;
   size_t tries = 0;
   for (const UserCandidate& candidate : users_) {
     if (tries++ == kMostUsers) break;

@@ -29,6 +29,10 @@ bool contains(const std::vector<T>& list, const T& value) {
 
 }  // namespace
 
+Privilege group_privilege(uint32_t gid) {
+  return {Axis::kGroup, std::to_string(gid)};
+}
+
 Privilege stand_in(const std::string& capability) {
   if (capability == "NET_BIND_SERVICE") return {Axis::kSysctl, kPortStart};
   if (capability == "IPC_LOCK") return {Axis::kMemlock, "unlimited"};
@@ -70,6 +74,9 @@ void Universe::add_asked() {
   const privilege::Policy& asked = question_.asked;
   auto ask = [&](Axis axis, const std::string& value) { elements_.push_back({{axis, value}}); };
   if (asked.user.uid == 0) ask(Axis::kUser, "root");
+  for (uint32_t gid : asked.user.groups) {
+    if (!has(group_privilege(gid))) elements_.push_back({group_privilege(gid)});
+  }
   if (!asked.no_new_privileges) ask(Axis::kEscalation, "new-privileges");
   for (const std::string& name : asked.capabilities.names()) ask(Axis::kCapability, name);
   for (const std::string& name : asked.host_namespaces) ask(Axis::kNamespace, "host-" + name);
@@ -265,11 +272,24 @@ privilege::SeccompProfile Universe::profile(const Choice& choice, bool no_new_pr
   return profile;
 }
 
+// As asked and granted, then what the choice's own user brings.
+std::vector<uint32_t> Universe::groups(const Choice& choice, bool root_withheld) const {
+  std::vector<uint32_t> groups = question_.asked.user.groups;
+  std::erase_if(groups,
+                [&](uint32_t gid) { return choice.granted.count(group_privilege(gid)) == 0; });
+  if (root_withheld) {
+    groups.insert(groups.end(), choice.user.groups.begin(), choice.user.groups.end());
+  }
+  return groups;
+}
+
 void Universe::restrict_process(const Choice& choice, privilege::Policy& policy) const {
   auto away = [&](Axis axis, const std::string& value) {
     return has({axis, value}) && choice.granted.count({axis, value}) == 0;
   };
-  if (away(Axis::kUser, "root")) policy.user = choice.user;
+  bool root_withheld = away(Axis::kUser, "root");
+  if (root_withheld) policy.user = choice.user;
+  policy.user.groups = groups(choice, root_withheld);
   if (away(Axis::kEscalation, "new-privileges")) policy.no_new_privileges = true;
   for (const std::string& name : question_.asked.capabilities.names()) {
     if (!capabilities_reach(choice) || away(Axis::kCapability, name)) {

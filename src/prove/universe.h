@@ -61,7 +61,8 @@ struct TmpfsForm {
 // A point of the search: what is granted, and the settings that stand in for what is not.
 struct Choice {
   std::set<Privilege> granted;
-  privilege::User user;                    // where user/root is withheld
+  // Where user/root is withheld; its groups come on top of those that are asked for and granted.
+  privilege::User user;
   std::map<std::string, TmpfsForm> forms;  // of writable paths
   std::map<std::string, std::string> environment;
   std::set<std::string> calls;  // allowed although the baseline never made them
@@ -137,6 +138,7 @@ class Universe {
   void mark_ports();
   void sort();
   privilege::SeccompProfile profile(const Choice& choice, bool no_new_privileges) const;
+  std::vector<uint32_t> groups(const Choice& choice, bool root_withheld) const;
   void restrict_limits(const Choice& choice, privilege::Policy& policy) const;
   void restrict_process(const Choice& choice, privilege::Policy& policy) const;
   bool executes_in(const std::string& directory) const;
@@ -170,6 +172,9 @@ const std::vector<GatedCalls>& gated_calls();
 std::vector<std::string> calls_of(const std::string& value);
 // The privilege that a call is judged by; without a value where it is not judged by itself.
 Privilege judged_by(const std::string& call);
+
+// The supplementary group of that number.
+Privilege group_privilege(uint32_t gid);
 
 // What can stand in for a capability without being root's alone: the port sysctl for
 // NET_BIND_SERVICE, a higher memlock limit for IPC_LOCK; else the capability itself.

@@ -195,6 +195,9 @@ class Words {
 
   std::string why_unneeded(const Element& element, const Verdict& verdict) const {
     const Privilege& p = element.privilege;
+    if (p == group_privilege(universe_.policy(*answer_.choice).user.gid)) {
+      return ", as the server's own group is the same";
+    }
     if (p.axis == Axis::kUser) return fmt::format(", as uid {}", answer_.choice->user.uid);
     if (p == Privilege{Axis::kSyscall, "any"} && universe_.policy(*answer_.choice).seccomp) {
       return fmt::format(", with a list of {} calls",

@@ -34,6 +34,98 @@ TEST(Zoo, ModelThatAGroupMayRead) {
   EXPECT_THAT(c.proof.policy.user.groups, ElementsAre(2000));
 }
 
+std::string reads_model_of_2000(World& world) {
+  return world.read_as_member("/models/model.bin", 2000) ? serves(world) : "no model";
+}
+
+TEST(Zoo, GroupThatIsAskedForInPlaceOfRoot) {
+  Case c;
+  c.question.asked.user.groups = {44, 2000};
+  c.run(reads_model_of_2000);
+  EXPECT_THAT(c.not_unneeded(), ElementsAre("group/2000 needed"));
+  EXPECT_EQ(c.kind("group/44"), "unneeded");
+  EXPECT_EQ(c.because("user/root"), "checks pass without it, as uid 1000");
+  EXPECT_THAT(c.proof.policy.user.groups, ElementsAre(2000));
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+  EXPECT_LE(c.starts, 11);
+}
+
+TEST(Zoo, GroupOfAUserThatIsNotRoot) {
+  Case c;
+  c.question.asked.user = {1000, 1000, {44, 2000, 2000}};
+  c.run(reads_model_of_2000);
+  EXPECT_THAT(c.not_unneeded(), ElementsAre("group/2000 needed"));
+  EXPECT_THAT(c.proof.policy.user.groups, testing::Each(2000U));
+  EXPECT_THAT(c.because("group/2000"), HasSubstr("no model (3 of 3 times)"));
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+}
+
+TEST(Zoo, GroupsThatAreNotNeededGoWithEverythingElse) {
+  Case c;
+  c.question.asked.user = {1000, 1000, {44, 107, 1000, 2000}};
+  c.run(serves);
+  EXPECT_THAT(c.not_unneeded(), IsEmpty());
+  EXPECT_EQ(c.because("group/44"), "checks pass without it");
+  EXPECT_EQ(c.because("group/1000"),
+            "checks pass without it, as the server's own group is the same");
+  EXPECT_THAT(c.proof.policy.user.groups, IsEmpty());
+  EXPECT_EQ(c.starts, 6);
+}
+
+TEST(Zoo, GroupThatTheOwnerDoesWithout) {
+  Case c;
+  c.question.asked.user.groups = {2000};
+  c.run([](World& world) -> std::string {
+    if (world.uid() == 1234) return serves(world);
+    world.read("/models/table", 1234, false);
+    return reads_model_of_2000(world);
+  });
+  EXPECT_EQ(c.proof.policy.user.uid, 1234U);
+  EXPECT_EQ(c.kind("group/2000"), "unneeded");
+  EXPECT_THAT(c.proof.policy.user.groups, IsEmpty());
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+}
+
+TEST(Zoo, GroupThatIsTheNewUsersOwn) {
+  Case c;
+  c.question.asked.user.groups = {1000};
+  c.run([](World& world) -> std::string {
+    return world.read_as_member("/models/model.bin", 1000) ? serves(world) : "no model";
+  });
+  EXPECT_THAT(c.not_unneeded(), ElementsAre("group/1000 fixable"));
+  EXPECT_EQ(c.find("group/1000", Phase::kServe)->fix->change, "user=1000:1000");
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+}
+
+TEST(Zoo, GroupThatOnlyAColdCacheTakes) {
+  Case c;
+  c.question.asked.user = {1000, 1000, {44, 2000}};
+  c.question.asked.volumes = {{"/cache", true}};
+  c.run([](World& world) -> std::string {
+    bool kept = !world.cold() && world.in_volume("/cache/answer");
+    if (!kept && !world.read_as_member("/cache/answer", 2000)) return "cannot create it";
+    return world.write("/cache/answer", world.uid()) ? serves(world) : "cannot write it";
+  });
+  EXPECT_EQ(c.kind("group/2000"), "unneeded");
+  EXPECT_EQ(c.kind("group/2000", Phase::kPull), "needed");
+  EXPECT_EQ(c.kind("group/44", Phase::kPull), "unneeded");
+  EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+}
+
+TEST(Zoo, GroupThatLeavesNoRefusal) {
+  for (bool root : {false, true}) {
+    Case c;
+    c.question.asked.user = {root ? 0U : 1000U, root ? 0U : 1000U, {44, 2000}};
+    c.run([](World& world) -> std::string {
+      const auto& groups = world.policy().user.groups;
+      bool member = std::find(groups.begin(), groups.end(), 2000U) != groups.end();
+      return member || world.uid() == 0 ? serves(world) : "no such socket";
+    });
+    EXPECT_THAT(c.not_unneeded(), ElementsAre("group/2000 needed")) << root;
+    EXPECT_TRUE(c.proof.minimal) << c.proof.not_minimal_because;
+  }
+}
+
 TEST(Zoo, ChownAtEveryInference) {
   Case c;
   c.run([](World& world) -> std::string {

@@ -30,6 +30,7 @@ constexpr std::array<std::pair<Direction, std::string_view>, 3> kDirections = {{
 std::set<std::string> grants(const Policy& policy) {
   std::set<std::string> out;
   if (policy.user.uid == 0) out.insert("user/root");
+  for (uint32_t gid : policy.user.groups) out.insert(fmt::format("group/{}", gid));
   if (!policy.no_new_privileges) out.insert("escalation/new-privileges");
   if (policy.rootfs_writable) out.insert("rootfs/write");
   for (const std::string& name : policy.capabilities.names()) out.insert("capability/" + name);

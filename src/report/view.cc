@@ -263,6 +263,8 @@ std::vector<std::pair<std::string, std::string>> policy_lines(const privilege::P
   auto plain = [](const std::string& text) { return text; };
   std::vector<std::pair<std::string, std::string>> out = {
       {"user", fmt::format("{}:{}", policy.user.uid, policy.user.gid)},
+      {"further groups",
+       list_or_none(policy.user.groups, [](uint32_t gid) { return std::to_string(gid); })},
       {"capabilities", list_or_none(policy.capabilities.names(), plain)},
       {"new privileges", policy.no_new_privileges ? "refused" : "possible"},
       {"root file system", policy.rootfs_writable ? "writable" : "read-only"},

@@ -72,15 +72,7 @@ Status set_expose(Line& line, const std::string& value) {
 }
 
 Status set_group_add(Line& line, const std::string& value) {
-  auto number = base::parse_u64(value);
-  if (number && *number <= UINT32_MAX) {
-    line.target.group_add.push_back(static_cast<uint32_t>(*number));
-  } else if (value.empty() || number) {
-    return usage("'" + value + "' is not a group");
-  } else {
-    line.target.group_add_names.push_back(value);
-  }
-  return {};
+  return add_group(line.target, value);
 }
 
 Status set_capability(std::vector<std::string>& list, const std::string& value) {

@@ -177,6 +177,7 @@ const std::vector<PareKey>& pare_keys() {
       {"env-file", V::kTexts, 'p'},
       {"secret", V::kPairs, 'v'},
       {"user"},
+      {"group-add", V::kTexts},
       {"workdir"},
       {"asked"},
       {"port", V::kTexts},

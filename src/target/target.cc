@@ -142,6 +142,18 @@ std::vector<PasswdEntry> parse_passwd(const std::string& text) {
   return entries;
 }
 
+Status add_group(Target& target, const std::string& group) {
+  auto number = base::parse_u64(group);
+  if (number && *number <= UINT32_MAX) {
+    target.group_add.push_back(static_cast<uint32_t>(*number));
+  } else if (group.empty() || number) {
+    return fail(ErrorKind::kUsage, "'" + group + "' is not a group");
+  } else {
+    target.group_add_names.push_back(group);
+  }
+  return {};
+}
+
 Result<privilege::User> resolve_user(const std::string& user,
                                      const std::vector<PasswdEntry>& passwd) {
   privilege::User resolved;

@@ -139,6 +139,9 @@ Result<Target> target_from_json(const nlohmann::json& json, const std::string& w
 // True where a variable's name looks like a key (…_KEY, …_TOKEN, …SECRET…, …PASSWORD…).
 bool looks_secret(std::string_view name);
 
+// A supplementary group as in docker's --group-add, by number or name. kUsage when it is neither.
+Status add_group(Target& target, const std::string& group);
+
 // A user as in docker's --user ("1000", "1000:1000", "name", "name:group") by the image's passwd.
 Result<privilege::User> resolve_user(const std::string& user,
                                      const std::vector<PasswdEntry>& passwd);

@@ -29,11 +29,12 @@ ALWAYS = ["user/root", "escalation/new-privileges", "rootfs/write"] + [
     ).split()
 ]
 # Privileges on these axes are "unneeded" where truth.json does not say otherwise.
-JUDGED = ("user", "escalation", "capability", "rootfs", "volume-write", "egress")
+JUDGED = ("user", "group", "escalation", "capability", "rootfs", "volume-write", "egress")
 
 # docker run's words for what a compose service asks for.
 OPTION_OF = {
     "devices": "--device",
+    "group_add": "--group-add",
     "ipc": "--ipc",
     "pid": "--pid",
     "shm_size": "--shm-size",
@@ -112,6 +113,7 @@ def compare_policy(row, policy):
     if needs(row, "user/root") is not None:
         yield from differ("policy root", needs(row, "user/root"), uid == 0)
     yield from differ("policy uid", plan.get("uid"), uid)
+    yield from differ("policy groups", plan.get("groups", []), policy["user"]["groups"])
     capabilities = {
         name.split("/")[1]: needs(row, name)
         for name in row["verdicts"]
