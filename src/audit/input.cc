@@ -103,7 +103,7 @@ void read_yaml(const SourceFile& file, size_t index, FileModel* model) {
   }
   std::vector<Part> parts = split_documents(file.bytes);
   if (parts.empty()) {
-    model->notes.push_back({index, 0, {}, "", "", false, "empty"});
+    model->notes.push_back({index, 0, {}, "file", "", false, "empty"});
     return;
   }
   for (const Part& part : parts) {

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/file.h"
@@ -35,6 +36,27 @@ Result<int> parse_cluster_version(const std::string& text) {
   return static_cast<int>(*minor);
 }
 
+// RFC 1123, section 2.1, as Kubernetes takes it for names of objects.
+bool is_object_name(std::string_view name) {
+  auto letter = [](unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return name.size() <= 253 && letter(name.front()) && letter(name.back()) &&
+         std::all_of(name.begin(), name.end(),
+                     [&](unsigned char c) { return letter(c) || c == '-' || c == '.'; });
+}
+
+// What the API server would refuse, or take for something else.
+Status check_names(const emit::Options& options) {
+  for (const auto& [option, name] : {std::pair{"--runtime-class", &options.runtime_class},
+                                     std::pair{"--seccomp-operator", &options.seccomp_operator},
+                                     std::pair{"--metrics-from", &options.metrics_from}}) {
+    if (name->empty() || is_object_name(*name)) continue;
+    return fail(ErrorKind::kUsage,
+                fmt::format("{} '{}' is no name of Kubernetes: lower-case letters, digits, - and .",
+                            option, *name));
+  }
+  return {};
+}
+
 // The file under its own name, and the profiles that it names now.
 Result<std::vector<emit::File>> patched(const verdict::Proof& proof, const std::string& to,
                                         const emit::Options& options, const std::string& file) {
@@ -56,6 +78,7 @@ Result<int> emit_files(const EmitOptions& options) {
   emit::Options emit_options = options.emit;
   emit_options.proof_digest = proof.digest;
   PARE_TRY(emit_options.cluster_minor, parse_cluster_version(options.cluster_version));
+  PARE_CHECK_OK(check_names(options.emit));
   if (options.check) {
     if (options.out.empty()) {
       return fail(ErrorKind::kUsage, "--check reads what was emitted: name its directory with -o");

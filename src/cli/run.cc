@@ -59,6 +59,22 @@ Result<confine::Entrance> side_gate(const std::string& text) {
   return entrance;
 }
 
+// What the proof grants to clients, and nothing else.
+Status check_published(uint16_t inner, const privilege::Policy& policy) {
+  for (const privilege::PortGrant& port : policy.ports) {
+    if (port.port != inner) continue;
+    if (port.role == "inference" || port.role == "unknown") return {};
+    return fail(ErrorKind::kUsage,
+                fmt::format("--publish: port {} is for {}, not for inference: it gets a gate of "
+                            "its own with --side-gate",
+                            inner, port.role));
+  }
+  return fail(ErrorKind::kUsage,
+              fmt::format("--publish: the proof grants no port {}: name one that a check speaks "
+                          "to, or give it a gate of its own with --side-gate",
+                          inner));
+}
+
 Result<std::vector<confine::Entrance>> entrances(const RunWords& words,
                                                  const confine::ServePlan& plan) {
   std::vector<confine::Entrance> all;
@@ -73,15 +89,7 @@ Result<std::vector<confine::Entrance>> entrances(const RunWords& words,
     if (entrance.publish.inner_port == 0) {
       PARE_TRY(entrance.publish.inner_port, confine::inference_port(plan.policy));
     }
-    for (const privilege::PortGrant& port : plan.policy.ports) {
-      if (port.port == entrance.publish.inner_port && port.role != "inference" &&
-          port.role != "unknown") {
-        return fail(ErrorKind::kUsage,
-                    fmt::format("--publish: port {} is for {}, not for inference: it gets a gate "
-                                "of its own with --side-gate",
-                                port.port, port.role));
-      }
-    }
+    PARE_CHECK_OK(check_published(entrance.publish.inner_port, plan.policy));
     if (words.paths) {
       entrance.allowed = confine::rules_of(plan.checks, entrance.publish.inner_port);
     }

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/text.h"
+#include "report/view.h"
 #include "sys/process.h"
 
 namespace pare::cli {
@@ -114,7 +115,8 @@ Result<InVolume> in_volume(const confine::ServePlan& plan, const std::string& pa
 }
 
 void say(const std::string& text) {
-  fmt::print(stderr, "pare: {}\n", text);
+  // The server chose parts of it (paths that it was refused): one line, and nothing for terminals.
+  fmt::print(stderr, "pare: {}\n", report::printable(text));
 }
 
 void print_line(std::string_view line) {

@@ -1,5 +1,7 @@
 #include "cli/target_options.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -196,7 +198,17 @@ void add_target_options(CLI::App& app, TargetOptions& options) {
                  "FILE.yaml... | -, or after --: docker run ... | CMD ARGS");
 }
 
+// nsfs is what ip-netns(8) mounts there; runc's own words for anything else name no option.
+static Status check_netns(const std::string& path) {
+  struct statfs st {};
+  if (path.empty() || (statfs(path.c_str(), &st) == 0 && st.f_type == NSFS_MAGIC)) return {};
+  return fail(ErrorKind::kUsage, "--netns '" + path +
+                                     "' is no network namespace: give /run/netns/NAME or "
+                                     "/proc/PID/ns/net");
+}
+
 Result<WrittenTarget> make_target(const TargetOptions& options) {
+  PARE_CHECK_OK(check_netns(options.netns));
   if (!options.image.empty() && !options.rootfs.empty()) {
     return fail(ErrorKind::kUsage, "--image and --rootfs exclude each other");
   }

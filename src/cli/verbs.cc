@@ -5,6 +5,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 
@@ -53,9 +54,29 @@ std::string unknown_verb(const std::string& word) {
          (near.empty() ? ", see pare --help" : ", did you mean '" + near + "'?");
 }
 
+// What was printed has to have arrived: a full disk shows when the last of it is written.
+Result<int> delivered(int code) {
+  if (fflush(stdout) == 0 && ferror(stdout) == 0) return code;
+  return fail_errno("cannot write standard output", errno);
+}
+
+// CLI11 takes "-1" for a very large number.
+void refuse_signs(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_type_name() != "UINT") continue;
+    option->check(CLI::Validator(
+        [](std::string& text) {
+          return base::parse_u64(text) ? std::string()
+                                       : "'" + text + "' is no whole number from 0 on";
+        },
+        ""));
+  }
+}
+
 int run_action(const Action& action) {
   try {
     Result<int> code = action();
+    if (code) code = delivered(*code);
     if (code) return *code;
     print_error(code.error());
     return base::exit_code(code.error().kind);
@@ -79,6 +100,7 @@ int run(int argc, char** argv) {
   for (const Verb& verb : verb_table()) {
     CLI::App* sub = app.add_subcommand(verb.name, verb.summary);
     Action action = verb.set_up(*sub);
+    refuse_signs(*sub);
     sub->callback([&chosen, action] { chosen = action; });
   }
   if (argc > 1 && argv[1][0] != '-' && !is_verb(argv[1])) {
@@ -88,13 +110,16 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);
-    print_error({ErrorKind::kUsage, std::string(e.what()) + " (see pare --help)"});
+    if (e.get_exit_code() == 0) return run_action([&] { return app.exit(e); });
+    std::string verb = argc > 1 && is_verb(argv[1]) ? std::string(argv[1]) + " " : "";
+    print_error({ErrorKind::kUsage, std::string(e.what()) + " (see pare " + verb + "--help)"});
     return base::exit_code(ErrorKind::kUsage);
   }
   if (!chosen) {
-    fmt::print("{}", app.help());
-    return argc > 1 ? 0 : base::exit_code(ErrorKind::kUsage);
+    return run_action([&] {
+      fmt::print("{}", app.help());
+      return argc > 1 ? 0 : base::exit_code(ErrorKind::kUsage);
+    });
   }
   return run_action(chosen);
 }

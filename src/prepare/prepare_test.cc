@@ -113,6 +113,12 @@ TEST(Spec, YamlAndJsonSayTheSame) {
   EXPECT_EQ(yaml->directories.at(0).owner, (Owner{1000, 2000}));
   EXPECT_EQ(yaml->directories.at(1).mode, 01777u);
   EXPECT_TRUE(yaml->extra_files);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(parse_spec("own: 1000:1000\ndirectories: [", "spec.yaml")
+                .error()
+                .message.find("spec.yaml:3: flow"),
+            0U);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
   auto json = parse_spec(R"({"volume": "/srv/cache", "own": "1000:1000"})", "spec.json");
   ASSERT_TRUE(json) << json.error().message;
   EXPECT_EQ(json->own, (Owner{1000, 1000}));
@@ -127,7 +133,7 @@ TEST(Spec, MistakesAreNamed) {
       {"directories: [{path: a, acl: 'x::rwx'}]", "ACL entry"},
       {"hardLinks: follow", "hardLinks"},
       {"[1, 2]", "not a mapping"},
-      {"a: [", "neither YAML nor JSON"},
+      {"a: [", "spec:2: flow"},
       {"verify: ../m", "'..'"},
       {"%\xfc}~", "not UTF-8"},  // libfyaml would not come back from it
   };

@@ -17,17 +17,44 @@ using base::Json;
 
 namespace {
 
+// Its messages are read: without an output function they go to stderr, and its errors, when it
+// collects them, it leaks (libfyaml 0.7.12).
+void keep_message(fy_diag*, void* user, const char* text, size_t length) {
+  auto* kept = static_cast<std::string*>(user);
+  if (kept->size() < 4096) kept->append(text, length);
+}
+
+// "WHAT:2: why" of libfyaml's "<memory...>:2:1: error: why".
+std::string first_error(const std::string& messages, const std::string& what) {
+  constexpr std::string_view kError = ": error: ";
+  std::string line = messages.substr(0, messages.find('\n'));
+  size_t at = line.find(kError), place = line.find(">:");
+  if (at == std::string::npos || place > at) return what + " is neither YAML nor JSON";
+  std::string number = line.substr(place + 2, line.find(':', place + 2) - place - 2);
+  return what + ":" + number + ": " + line.substr(at + kError.size());
+}
+
 Result<Json> parse_yaml(const std::string& text, const std::string& what) {
   // libfyaml does not come back from "%" and a byte that is not UTF-8.
   if (base::valid_utf8(text) != text) return fail(ErrorKind::kUsage, what + " is not UTF-8");
+  std::string messages;
+  fy_diag_cfg diag_config;
+  fy_diag_cfg_default(&diag_config);
+  diag_config.fp = nullptr;
+  diag_config.output_fn = keep_message;
+  diag_config.user = &messages;
+  diag_config.colorize = false;
+  std::unique_ptr<fy_diag, decltype(&fy_diag_unref)> diag(fy_diag_create(&diag_config),
+                                                          fy_diag_unref);
   fy_parse_cfg config{};
-  config.flags = static_cast<fy_parse_cfg_flags>(FYPCF_QUIET | FYPCF_RESOLVE_DOCUMENT);
+  config.diag = diag.get();
+  config.flags = static_cast<fy_parse_cfg_flags>(FYPCF_RESOLVE_DOCUMENT);
   std::unique_ptr<fy_document, decltype(&fy_document_destroy)> document(
       fy_document_build_from_string(&config, text.data(), text.size()), fy_document_destroy);
   std::unique_ptr<char, decltype(&free)> json(
       document ? fy_emit_document_to_string(document.get(), FYECF_MODE_JSON_ONELINE) : nullptr,
       free);
-  if (!json) return fail(ErrorKind::kUsage, what + " is neither YAML nor JSON");
+  if (!json) return fail(ErrorKind::kUsage, first_error(messages, what));
   return base::parse_json(json.get(), what);
 }
 

@@ -116,7 +116,7 @@ class Documents {
         distinct.push_back(shown);
       }
     }
-    return base::join(distinct, ", ");
+    return distinct.empty() ? "no object" : base::join(distinct, ", ");
   }
 
  private:

@@ -55,10 +55,17 @@ Result<std::map<int, std::string>> read_keys(const std::string& path, const std:
   }
   std::map<int, std::string> keys;
   for (const Json& line : lines) {
-    if (line.contains("finished"))
+    if (line.contains("finished") && line["finished"].is_number_integer())
       keys[line["finished"].get<int>()] = base::text_member(line, "request");
   }
   return keys;
+}
+
+// Whether it holds more than its head: nothing is lost of a proof that ended before its first
+// trial.
+bool has_trials(const std::string& path) {
+  std::vector<Json> lines = read_lines(base::read_file(path).value_or(""));
+  return lines.size() != 1 || base::text_member(lines[0], "schema") != kSchema;
 }
 
 }  // namespace
@@ -70,7 +77,7 @@ Result<Journal> Journal::open(const std::string& directory, const std::string& q
   std::map<int, std::string> keys;
   if (resume && exists(path)) {
     PARE_TRY(keys, read_keys(path, question));
-  } else if (exists(path) && !exists(directory + "/proof.json")) {
+  } else if (exists(path) && !exists(directory + "/proof.json") && has_trials(path)) {
     return fail(ErrorKind::kUsage,
                 directory +
                     " holds an unfinished proof: add --resume to continue it, or choose "

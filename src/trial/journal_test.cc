@@ -72,6 +72,23 @@ TEST_F(JournalTest, AnotherQuestionOrAForgottenResumeLosesNothing) {
   EXPECT_EQ(Journal::open(directory_, "q1", true)->finished(), 1u);
 }
 
+// As after a start that failed: the corrected command line is another question.
+TEST_F(JournalTest, WithoutATrialThereIsNothingToResume) {
+  { ASSERT_TRUE(Journal::open(directory_, "q1", false)); }
+  EXPECT_TRUE(Journal::open(directory_, "q2", false));
+  std::ofstream(directory_ + "/journal.jsonl") << "somebody's own\n";
+  EXPECT_FALSE(Journal::open(directory_, "q2", false));
+}
+
+TEST_F(JournalTest, ALineThatIsNoneOfOursIsPassedOver) {
+  {
+    auto journal = Journal::open(directory_, "q1", false);
+    ASSERT_TRUE(journal->record(request(1), prove::Outcome{}));
+  }
+  std::ofstream(directory_ + "/journal.jsonl", std::ios::app) << "{\"finished\": \"two\"}\n";
+  EXPECT_EQ(Journal::open(directory_, "q1", true)->finished(), 1u);
+}
+
 TEST_F(JournalTest, AFinishedProofIsReplaced) {
   { ASSERT_TRUE(Journal::open(directory_, "q1", false)); }
   std::ofstream(directory_ + "/proof.json") << "{}";

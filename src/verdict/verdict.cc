@@ -105,15 +105,21 @@ void read_rest(const Json& json, Proof& p) {
             json.at("loss").at("maps").get<std::vector<std::string>>()};
 }
 
+Result<privilege::Policy> read_policy(const Json& json, const std::string& what) {
+  auto policy = privilege::policy_from_json(json);
+  if (!policy) return fail(policy.error().kind, what + ": " + policy.error().message);
+  return policy;
+}
+
 Result<Proof> read_proof(const Json& json, const std::string& what) {
   Proof p;
   PARE_TRY(p.platform, privilege::find_platform(json.at("platform").get<std::string>()));
   PARE_TRY(p.target, target::target_from_json(json.at("target"), what));
   Json asked = json.at("target").at("asked");
   asked["user"] = json.at("askedUser");
-  PARE_TRY(p.asked, privilege::policy_from_json(asked));
+  PARE_TRY(p.asked, read_policy(asked, what));
   p.target.resolved_user = p.asked.user;
-  PARE_TRY(p.policy, privilege::policy_from_json(json.at("policy")));
+  PARE_TRY(p.policy, read_policy(json.at("policy"), what));
   for (const Json& v : json.at("verdicts")) {
     PARE_TRY(Verdict verdict, read_verdict(v, what));
     p.verdicts.push_back(std::move(verdict));

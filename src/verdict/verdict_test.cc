@@ -65,6 +65,13 @@ TEST(ProofJson, BadProofsAreNamedNotGuessed) {
   EXPECT_FALSE(proof_from_json(json, "p.json"));
 }
 
+TEST(ProofJson, ABadPolicySaysInWhichFile) {
+  Json json = to_json(sample());
+  json["policy"]["capabilities"] = 5;
+  EXPECT_EQ(proof_from_json(json, "out/proof.json").error().message.find("out/proof.json: policy"),
+            0u);
+}
+
 TEST(ProofJson, NumbersThatDoNotFitAreNotWrapped) {
   Proof p = sample();
   p.target.ports = {{"", 8000, 8000, "tcp"}};

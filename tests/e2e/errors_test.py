@@ -231,6 +231,33 @@ class Errors(harness.Ground):
                 finally:
                     subprocess.run(["umount", full], check=True)
 
+    def test_network_namespace_that_is_none(self):
+        root = self.root("nothing")
+        words = self.words(root)
+        at = words.index("--network")
+        for path in (str(self.dir / "absent"), "/etc/passwd"):
+            words[at : at + 2] = ["--netns", path]
+            self.refused(self.pare(*words), USAGE, "--netns", path)
+
+    def test_numbers_and_ports_that_no_proof_has(self):
+        proof = sorted((harness.SOURCE / "tests/corpus/proofs").glob("raw_infer.k*"))[0]
+        run = ["run", proof, "--unconfirmed", "--rootfs", self.root("nothing")]
+        self.refused(self.pare(*run, "--memory", "-1"), USAGE, "--memory", "-1")
+        self.refused(self.pare(*run, "--publish", "1:9999"), USAGE, "9999", "--side-gate")
+
+    def test_unknown_option(self):
+        self.refused(self.pare("doctor", "--jsno"), USAGE, "--jsno", "pare doctor --help")
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "w") as full:
+            for words in (["explain", "PARE001"], ["--version"], ["doctor", "--json"]):
+                done = subprocess.run(
+                    [harness.PARE, *words], stdout=full, stderr=subprocess.PIPE, text=True,
+                    env=self.environment(), check=False,
+                )
+                self.assertEqual(done.returncode, HOST, words)
+                self.assertIn("space", done.stderr, words)
+
     def test_doctor_of_a_host_that_can(self):
         doctor = self.pare("doctor")
         self.assertEqual(doctor.code, 0, doctor)
