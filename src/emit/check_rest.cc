@@ -136,7 +136,7 @@ std::map<std::string, std::vector<std::string>> make_table() {
        {"metadata", "spec replicas", "spec template metadata", "spec template spec containers name",
         "spec template spec containers env", "spec template spec containers volumeMounts name",
         "spec template spec volumes name", "spec template spec volumes emptyDir sizeLimit",
-        "spec template spec securityContext seccompProfile"}},
+        "spec template spec containers securityContext seccompProfile"}},
       {"config.json",
        {"ociVersion",
         "hostname",

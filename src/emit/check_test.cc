@@ -194,8 +194,6 @@ TEST(Check, AnEditByHandIsDrift) {
        "rest: spec.template.metadata.annotations.container.apparmor"},
       {"kustomize", "patch.yaml", "      hostNetwork: false\n", "",
        "rest: spec.template.spec.host"},
-      {"kustomize", "patch.yaml", "          seccompProfile: null\n", "",
-       "securityContext.seccompProfile"},
       {"kustomize", "kustomization.yaml", "- networkpolicy.yaml\n", "",
        "rest: without networkpolicy.yaml"},
       {"helm", "post-render.sh", "cat >", "sed s/false/true/ >", "script: "},

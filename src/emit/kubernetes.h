@@ -27,7 +27,13 @@ constexpr int kNamespaceName =
 // spec of a Pod (core/v1 PodSpec).
 Yaml pod_spec(const verdict::Proof& proof, const Plan& plan, const Options& options,
               PodShape shape = PodShape::kServer);
+// Label of the server's Pods where the workload is somebody else's.
+constexpr const char* kOverlaySelector = "pare/server";
+void set_user(Yaml& context, const privilege::User& user);
 // `patch`: it is merged over another, so what that may say besides is set to null.
+void set_seccomp(Yaml& context, const verdict::Proof& proof, const Plan& plan,
+                 const Options& options, bool patch);
+// `patch`: only what a container's own context cannot say, as the Pod has others in it.
 Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const Options& options,
                           bool patch = false);
 Yaml container_security_context(const privilege::Policy& policy);

@@ -206,12 +206,15 @@ File network_policy_file(const verdict::Proof& proof, const Plan& plan, const Op
   if (!plan.closed_ports.empty()) {
     header.extra.push_back("Not admitted: " + closed_ports_text(plan) + ".");
   }
-  header.assumptions = {
-      "the cluster's network plug-in enforces NetworkPolicy (the Jobs in verify/ show it)",
-      fmt::format("refused connections may be dropped in silence; the proof "
-                  "refused egress as '{}'",
-                  privilege::to_string(policy.refusal))};
-  header.check = {"kubectl apply -f verify/", "kubectl describe networkpolicy " + plan.name};
+  bool jobs = plan.selector != kOverlaySelector;  // an overlay has none
+  header.assumptions = {std::string("the cluster's network plug-in enforces NetworkPolicy") +
+                            (jobs ? " (the Jobs in verify/ show it)" : ""),
+                        "no other NetworkPolicy selects these Pods: what each admits adds up",
+                        fmt::format("refused connections may be dropped in silence; the proof "
+                                    "refused egress as '{}'",
+                                    privilege::to_string(policy.refusal))};
+  header.check = {"kubectl describe networkpolicy " + plan.name};
+  if (jobs) header.check.insert(header.check.begin(), "kubectl apply -f verify/");
   Yaml spec = Yaml::map();
   spec.set("podSelector", Yaml::map().set("matchLabels", Yaml::map().set(plan.selector, plan.name)))
       .set("policyTypes", std::vector<std::string>{"Ingress", "Egress"})

@@ -132,6 +132,8 @@ Yaml localhost_profile(const Plan& plan, const Options& options) {
       .set("localhostProfile", directory + seccomp_name(plan));
 }
 
+}  // namespace
+
 void set_seccomp(Yaml& context, const verdict::Proof& proof, const Plan& plan,
                  const Options& options, bool patch) {
   auto of_type = [&](const char* type) {
@@ -165,8 +167,6 @@ void set_seccomp(Yaml& context, const verdict::Proof& proof, const Plan& plan,
   context.set("seccompProfile", of_type("RuntimeDefault"), tighter);
 }
 
-}  // namespace
-
 std::string seccomp_name(const Plan& plan) {
   return plan.claims_of + ".json";
 }
@@ -196,13 +196,15 @@ bool wants_localhost(const verdict::Proof& proof, const Options& options) {
          !refused_by_runtime_default(proof.policy).empty();
 }
 
+void set_user(Yaml& context, const privilege::User& user) {
+  context.set("runAsNonRoot", user.uid != 0).set("runAsUser", user.uid).set("runAsGroup", user.gid);
+}
+
 Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const Options& options,
                           bool patch) {
   const privilege::Policy& policy = proof.policy;
   Yaml context = Yaml::map();
-  context.set("runAsNonRoot", policy.user.uid != 0)
-      .set("runAsUser", policy.user.uid)
-      .set("runAsGroup", policy.user.gid);
+  if (!patch) set_user(context, policy.user);
   if (!policy.user.groups.empty()) {
     Yaml groups = Yaml::list();
     for (uint32_t group : policy.user.groups) groups.add(group);
@@ -221,7 +223,7 @@ Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const O
         fmt::format("So that the {}volume belongs to the server.", writes ? "writable " : ""));
     context.set("fsGroupChangePolicy", "OnRootMismatch");
   }
-  set_seccomp(context, proof, plan, options, patch);
+  if (!patch) set_seccomp(context, proof, plan, options, false);
   if (!policy.sysctls.empty()) {
     Yaml sysctls = Yaml::list();
     for (const auto& [name, value] : policy.sysctls) {

@@ -237,7 +237,12 @@ TEST(Overlay, ThePatchTakesAwayWhatAMergeWouldKeep) {
   EXPECT_EQ(pod["hostNetwork"], false);
   Json context = pod["containers"].at(0)["securityContext"];
   EXPECT_EQ(context["capabilities"], (Json{{"drop", {"ALL"}}, {"add", nullptr}}));
-  EXPECT_TRUE(context["seccompProfile"].is_null());
+  EXPECT_EQ(context["seccompProfile"],
+            (Json{{"type", "RuntimeDefault"}, {"localhostProfile", nullptr}}));
+  // Sidecars keep what they have.
+  for (const char* field : {"runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile"}) {
+    EXPECT_FALSE(pod["securityContext"].contains(field)) << field;
+  }
   EXPECT_EQ(context["runAsUser"], 1000);
   EXPECT_EQ(context["privileged"], false);
 }

@@ -18,9 +18,10 @@ std::string container_of(const Plan& plan, const Options& options) {
   return options.container.empty() ? workload_of(plan, options) : options.container;
 }
 
-// What the workload may say in a container's own context wins over the Pod's, so both are set; null
-// takes away what a merge would keep.
-Yaml container_context(const privilege::Policy& policy) {
+// All of it is the server's own: the Pod's context is that of its sidecars and init containers,
+// too, which were not proved. Null takes away what a merge would keep.
+Yaml container_context(const verdict::Proof& proof, const Plan& plan, const Options& options) {
+  const privilege::Policy& policy = proof.policy;
   Yaml capabilities = Yaml::map();
   capabilities.set("drop", std::vector<std::string>{"ALL"});
   if (policy.capabilities.empty()) {
@@ -28,15 +29,14 @@ Yaml container_context(const privilege::Policy& policy) {
   } else {
     capabilities.set("add", policy.capabilities.names());
   }
-  return Yaml::map()
-      .set("privileged", false)
+  Yaml context = Yaml::map();
+  context.set("privileged", false)
       .set("allowPrivilegeEscalation", !policy.no_new_privileges)
-      .set("readOnlyRootFilesystem", !policy.rootfs_writable)
-      .set("runAsNonRoot", policy.user.uid != 0)
-      .set("runAsUser", policy.user.uid)
-      .set("runAsGroup", policy.user.gid)
-      .set("capabilities", capabilities)
-      .set("seccompProfile", Yaml::null(), "The Pod's.");
+      .set("readOnlyRootFilesystem", !policy.rootfs_writable);
+  set_user(context, policy.user);
+  context.set("capabilities", capabilities);
+  set_seccomp(context, proof, plan, options, true);
+  return context;
 }
 
 Yaml container(const verdict::Proof& proof, const Plan& plan, const Options& options) {
@@ -53,7 +53,7 @@ Yaml container(const verdict::Proof& proof, const Plan& plan, const Options& opt
     }
     yaml.set("env", env);
   }
-  yaml.set("securityContext", container_context(proof.policy));
+  yaml.set("securityContext", container_context(proof, plan, options));
   Yaml mounts = Yaml::list();
   for (const Scratch& s : plan.scratch) {
     mounts.add(Yaml::map().set("mountPath", s.path).set("name", "pare-" + s.name));
@@ -74,7 +74,8 @@ Yaml pod_patch(const verdict::Proof& proof, const Plan& plan, const Options& opt
   }
   if (!options.runtime_class.empty()) spec.set("runtimeClassName", options.runtime_class);
   if (!options.host_users) spec.set("hostUsers", false);
-  spec.set("securityContext", pod_security_context(proof, plan, options, true));
+  Yaml shared = pod_security_context(proof, plan, options, true);
+  if (!shared.empty()) spec.set("securityContext", shared);
   spec.set("containers", Yaml::list().add(container(proof, plan, options)));
   Yaml volumes = Yaml::list();
   for (const Scratch& s : plan.scratch) {
@@ -108,12 +109,14 @@ File patch_file(const verdict::Proof& proof, const Plan& plan, const Options& op
 Header overlay_header(const verdict::Proof& proof, const Plan& plan, const Options& options) {
   Header header;
   header.title = "The least privilege that pare proved for " + plan.name + ", as an overlay.";
-  header.assumptions = {fmt::format("the workload is the Deployment, StatefulSet or DaemonSet {}, "
-                                    "and its server the container {} (--workload, --container)",
-                                    workload_of(plan, options), container_of(plan, options)),
-                        "the workload runs what the proof ran: the image, its command, its volumes "
-                        "at the same paths",
-                        "the cluster's network plug-in enforces NetworkPolicy"};
+  header.assumptions = {
+      fmt::format("the workload is the Deployment, StatefulSet or DaemonSet {}, "
+                  "and its server the container {} (--workload, --container)",
+                  workload_of(plan, options), container_of(plan, options)),
+      "the workload runs what the proof ran: the image, its command, its volumes "
+      "at the same paths",
+      "the cluster's network plug-in enforces NetworkPolicy",
+      "no other NetworkPolicy admits more to these Pods: what each admits adds up"};
   header.inexpressible = nameless_egress(proof.policy);
   for (const Scratch& s : plan.scratch) {
     if (!s.copy_up) continue;
@@ -145,7 +148,7 @@ std::vector<File> overlay(const verdict::Proof& proof, const Plan& plan, const O
 
 Plan overlay_plan(const verdict::Proof& proof, const Options& options) {
   Plan plan = make_plan(proof, options);
-  plan.selector = "pare/server";
+  plan.selector = kOverlaySelector;
   return plan;
 }
 
@@ -155,6 +158,8 @@ Result<std::vector<File>> emit_kustomize(const verdict::Proof& proof, const Opti
   Plan plan = overlay_plan(proof, options);
   Header header = overlay_header(proof, plan, options);
   header.extra.push_back("Name the directory or file of the workload in the place of ../base.");
+  header.extra.push_back(
+      "Where that has a namespace of its own, say it here, too (namespace: NAME).");
   header.check = {"kubectl kustomize . | kubectl apply --dry-run=server -f -",
                   "kubectl kustomize . | pare audit -"};
   return overlay(proof, plan, options, "../base", header);

@@ -59,8 +59,6 @@ class Overlay(unittest.TestCase):
         pod = workload["spec"]["template"]["spec"]
         self.assertFalse(pod.get("hostNetwork", False))
         self.assertIs(pod["automountServiceAccountToken"], False)
-        self.assertEqual(pod["securityContext"]["runAsUser"], 1000)
-        self.assertEqual(pod["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
         server = named(pod["containers"], "embed")
         self.assertEqual(server["image"], "other:1")
         self.assertEqual(
@@ -73,6 +71,7 @@ class Overlay(unittest.TestCase):
                 "runAsUser": 1000,
                 "runAsGroup": 1001,
                 "capabilities": {"drop": ["ALL"], "add": ["SYS_NICE"]},
+                "seccompProfile": {"type": "RuntimeDefault"},
             },
         )
         self.assertEqual(named(server["env"], "OWN")["value"], "kept")
