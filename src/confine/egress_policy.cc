@@ -175,7 +175,7 @@ std::string rules_text(const WindowReport& report) {
 std::string network_policy(const WindowReport& report) {
   std::string text = head(report, "networking.k8s.io/v1", "NetworkPolicy");
   text += fmt::format(
-      "spec:\n  podSelector:\n    matchLabels:\n      app.kubernetes.io/name: {}\n"
+      "spec:\n  podSelector:\n    matchLabels:\n      app.kubernetes.io/name: \"{}\"\n"
       "  policyTypes: [Egress]\n",
       label(report.subject));
   std::string rules;
@@ -197,7 +197,7 @@ std::string network_policy(const WindowReport& report) {
 std::string cilium_policy(const WindowReport& report) {
   std::string text = head(report, "cilium.io/v2", "CiliumNetworkPolicy");
   text += fmt::format(
-      "spec:\n  endpointSelector:\n    matchLabels:\n      app.kubernetes.io/name: {}\n",
+      "spec:\n  endpointSelector:\n    matchLabels:\n      app.kubernetes.io/name: \"{}\"\n",
       label(report.subject));
   // An empty rule selects the endpoint for egress and lets nothing out.
   if (report.learnt.empty()) return text + "  egress:\n    - {}\n";

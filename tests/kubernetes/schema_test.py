@@ -13,6 +13,7 @@ import unittest
 
 import yaml
 
+import cilium
 import schema
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -56,6 +57,31 @@ class Schemas(unittest.TestCase):
                     kinds.add(document["kind"])
                     self.assertEqual(self.schema.errors(document), [], file)
         self.assertEqual(kinds, {"Deployment", "Service", "NetworkPolicy", "Job"})
+
+    def test_what_a_closing_window_writes(self):
+        """The egress window's policies; confine_test writes them."""
+        files = sorted((ROOT / "tests/golden/egress").glob("*/networkpolicy.yaml"))
+        self.assertEqual(len(files), 3)
+        for file in files:
+            (document,) = schema.documents(file.read_text())
+            self.assertEqual(self.schema.errors(document), [], file)
+
+    def test_policies_of_cilium(self):
+        files = sorted((ROOT / "tests/golden/egress").glob("*/cilium.yaml"))
+        for proof in PROOFS:
+            out = self.dir / f"cilium-{proof.parent.name}-{proof.name}"
+            pare("emit", proof, "--to", "cilium", "-o", out)
+            files += sorted(out.rglob("*.yaml"))
+        for file in files:
+            for document in schema.documents(file.read_text()):
+                self.assertEqual(cilium.errors(document), [], file)
+        broken = schema.documents(files[1].read_text())[0]
+        broken["spec"]["egress"][1]["toCIDR"] = ["203.0.113.0/33"]
+        broken["spec"]["egress"][1]["toPorts"][0]["ports"][0]["port"] = 443
+        broken["spec"]["egres"] = []
+        found = "\n".join(cilium.errors(broken))
+        for what in ("'203.0.113.0/33'", "443 is not", "egres: there is no", "in one rule"):
+            self.assertIn(what, found)
 
     def test_the_schema_refuses(self):
         out = next(self.emitted())[2]
