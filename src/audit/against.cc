@@ -83,6 +83,20 @@ void compare_ports(const Comparison& at) {
   }
 }
 
+void compare_groups(const Comparison& at) {
+  const Workload& w = at.scope.workload();
+  std::vector<Named> groups = w.groups;
+  if (w.fs_group.value) groups.push_back({std::to_string(*w.fs_group.value), w.fs_group.place});
+  const privilege::User& proved = at.proof.policy.user;
+  for (const Named& group : groups) {
+    auto gid = base::parse_u64(group.name);  // what a name stands for is the image's to say
+    const auto& kept = proved.groups;
+    bool known =
+        !gid || *gid == proved.gid || std::find(kept.begin(), kept.end(), *gid) != kept.end();
+    if (!known) excess(at, {Axis::kGroup, group.name}, group.place, "adds the group " + group.name);
+  }
+}
+
 void compare_rest(const Comparison& at) {
   const Workload& w = at.scope.workload();
   const Container& c = at.container;
@@ -145,6 +159,7 @@ void check_against_proof(Scope& scope) {
     Comparison at{scope, c, *proof};
     compare_capabilities(at);
     compare_ports(at);
+    compare_groups(at);
     compare_rest(at);
   }
 }

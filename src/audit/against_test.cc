@@ -10,7 +10,7 @@ namespace {
 TEST(Against, EachExcessIsAFindingWithItsEvidence) {
   verdict::Proof proof;
   proof.target.image = "nvcr.io/nim/meta/llama:1.0";
-  proof.policy.user.uid = 1000;
+  proof.policy.user = {1000, 1000, {2000}};
   proof.policy.no_new_privileges = true;
   proof.policy.rootfs_writable = false;
   proof.policy.capabilities = privilege::CapabilitySet{"CHOWN"};
@@ -24,7 +24,8 @@ TEST(Against, EachExcessIsAFindingWithItsEvidence) {
   Options options;
   options.proof = &proof;
   const std::string text =
-      "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  hostPID: true\n  containers:\n"
+      "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  hostPID: true\n"
+      "  securityContext: {fsGroup: 1000, supplementalGroups: [44, 2000]}\n  containers:\n"
       "  - name: c\n    image: nvcr.io/nim/meta/llama:1.1\n"
       "    ports: [{containerPort: 8000}, {containerPort: 8002}]\n"
       "    securityContext: {capabilities: {drop: [ALL], add: [NET_RAW, CHOWN]}}\n"
@@ -38,13 +39,14 @@ TEST(Against, EachExcessIsAFindingWithItsEvidence) {
     if (f.message.find("NET_RAW") == std::string::npos) continue;
     EXPECT_EQ(f.evidence, "trials 4, 5");
     EXPECT_NE(f.message.find("every check passed without it"), std::string::npos);
-    EXPECT_EQ(audit.position(0, f.span.begin).line, 10u);
+    EXPECT_EQ(audit.position(0, f.span.begin).line, 11u);
   }
   const std::vector<std::string> expected = {"shares the host's pid namespace",
                                              "leaves the user to the image",
                                              "has a writable root file system",
                                              "allows privilege escalation",
                                              "declares port 8002",
+                                             "adds the group 44",
                                              "holds NET_RAW"};
   std::sort(found.begin(), found.end());
   std::vector<std::string> sorted = expected;

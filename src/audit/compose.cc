@@ -201,6 +201,7 @@ void read_compose(const ParsedDocument& document, size_t slot, size_t file, File
       continue;
     }
     w.host_network = is_host(service, "network_mode");
+    w.groups = names(service.get("group_add"));
     w.host_pid = is_host(service, "pid");
     w.host_ipc = is_host(service, "ipc");
     for (std::string_view space : {"uts", "cgroup", "userns_mode"}) {

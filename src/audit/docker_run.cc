@@ -69,6 +69,7 @@ void take_option(const DockerOption& o, const Place& place, const Reading& to) {
   if (o.name == "--cap-drop") c->cap_drop.push_back({o.value, place});
   if (o.name == "--security-opt") take_security_option(o.value, place, c);
   if (o.name == "--network") w->host_network = host;
+  if (o.name == "--group-add") w->groups.push_back({o.value, place});
   if (o.name == "--pid") w->host_pid = host;
   if (o.name == "--ipc") w->host_ipc = host;
   if (o.name == "--uts" || o.name == "--userns" || o.name == "--cgroupns") {

@@ -168,6 +168,7 @@ void read_pod_level(View spec, const Context& at, Workload* w) {
   if (View group = security.get("fsGroup")) {
     w->fs_group = {group.as_int(), place_of(group), !group.as_int()};
   }
+  w->groups = names(security.get("supplementalGroups"));
   for (View sysctl : security.get("sysctls").items()) {
     w->sysctls.push_back({sysctl.get("name").text_or(), place_of(sysctl)});
   }

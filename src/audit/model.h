@@ -119,6 +119,7 @@ struct Workload {
   Field<bool> pod_non_root;
   Field<std::string> pod_user, pod_seccomp, pod_apparmor;
   Field<int64_t> fs_group;
+  std::vector<Named> groups;  // supplementary, besides fs_group
   std::vector<Named> sysctls;
   NodeId pod_spec = kNoNode;      // the map with `containers`
   NodeId pod_metadata = kNoNode;  // the template's metadata map, if written
