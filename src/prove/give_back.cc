@@ -39,9 +39,7 @@ class Reader {
   }
 
  private:
-  bool withheld(const Privilege& privilege) const {
-    return universe_.has(privilege) && choice_.granted.count(privilege) == 0;
-  }
+  bool withheld(const Privilege& privilege) const { return universe_.lacks(choice_, privilege); }
 
   void suspect(const Privilege& privilege, bool likely) {
     if (!withheld(privilege)) return;

@@ -107,6 +107,10 @@ Step<void> Labels::show_needed() {
   return {};
 }
 
+bool Labels::lacks(const Privilege& privilege) const {
+  return universe_.lacks(*answer_.choice, privilege);
+}
+
 // As root it used what another uid may do without: which uid it is then matters.
 bool Labels::cares_for_owners() const {
   return std::any_of(
@@ -118,7 +122,7 @@ bool Labels::cares_for_owners() const {
 
 Step<void> Labels::label_user() {
   const Choice& choice = *answer_.choice;
-  if (!universe_.has(kRoot) || choice.granted.count(kRoot) > 0) return {};
+  if (!lacks(kRoot)) return {};
   if (!choice.owned.empty()) {
     Choice foreign = choice;
     foreign.owned.clear();
@@ -158,10 +162,8 @@ Step<void> Labels::label_user() {
 // A group that is asked for and withheld, and that is the new user's own.
 std::optional<Privilege> Labels::replaced_group() const {
   Privilege group = group_privilege(answer_.choice->user.gid);
-  const std::set<Privilege>& granted = answer_.choice->granted;
-  bool new_user = universe_.has(kRoot) && granted.count(kRoot) == 0;
-  if (!new_user || !universe_.has(group) || granted.count(group) > 0) return std::nullopt;
-  return group;
+  bool replaced = lacks(kRoot) && lacks(group);
+  return replaced ? std::optional(group) : std::nullopt;
 }
 
 Step<void> Labels::label_group() {
@@ -181,7 +183,7 @@ Step<void> Labels::label_group() {
 
 Step<void> Labels::label_files() {
   const Choice& choice = *answer_.choice;
-  if (!universe_.has(kRootfs) || choice.granted.count(kRootfs) > 0) return {};
+  if (!lacks(kRootfs)) return {};
   std::vector<std::string> paths, changes;
   Need need;
   for (const auto& [p, shown] : answer_.needs) {
@@ -241,8 +243,7 @@ void Labels::label_stood_in(std::set<Privilege>& used) {
     Need need{setting->second.trials, true, fix};
     answer_.needs[p] = need;
     used.erase(p);
-    bool replaced = universe_.has(kRoot) && choice.granted.count(kRoot) == 0 &&
-                    !question_.platform.ambient_capabilities;
+    bool replaced = lacks(kRoot) && !question_.platform.ambient_capabilities;
     if (replaced) answer_.needs.try_emplace(kRoot, need);
   }
 }
@@ -256,11 +257,8 @@ Step<void> Labels::label_moved() {
   PARE_TRY(bool failed, fails_by_itself(today, bind));
   if (!failed) return {};
   Need need{search_.record(today)->ids(false), true, move_fix(universe_)};
-  auto replaced = [&](const Privilege& p) {
-    return universe_.has(p) && answer_.choice->granted.count(p) == 0;
-  };
-  if (replaced(bind)) answer_.needs[bind] = need;
-  if (replaced(kRoot) && !question_.platform.ambient_capabilities) {
+  if (lacks(bind)) answer_.needs[bind] = need;
+  if (lacks(kRoot) && !question_.platform.ambient_capabilities) {
     answer_.needs.try_emplace(kRoot, need);
   }
   return {};
@@ -274,8 +272,7 @@ void Labels::label_gated() {
   for (const GatedCalls& row : gated_calls()) {
     Privilege capability{Axis::kCapability, row.capability};
     auto need = answer_.needs.find({Axis::kSyscall, row.name});
-    bool withheld = universe_.has(capability) && answer_.choice->granted.count(capability) == 0;
-    if (need == answer_.needs.end() || !withheld) continue;
+    if (need == answer_.needs.end() || !lacks(capability)) continue;
     std::vector<std::string> calls;
     for (const std::string& call : profile->syscalls) {
       if (judged_by(call).value == row.name) calls.push_back(call);
@@ -296,8 +293,7 @@ Step<void> Labels::label_capabilities() {
   }
   label_stood_in(used);
   label_gated();
-  bool root = choice.granted.count(kRoot) > 0 || !universe_.has(kRoot);
-  if (used.empty() || root) return {};
+  if (used.empty() || !lacks(kRoot)) return {};
   // The same policy under another uid failed, and there it was refused.
   if (auto user = answer_.needs.find(kRoot); user != answer_.needs.end()) {
     for (int id : user->second.trials) {

@@ -36,6 +36,7 @@ class Labels {
   void label_gated();
   Step<void> label_moved();
   Step<void> label_as_root(const std::set<Privilege>& used);
+  bool lacks(const Privilege& privilege) const;  // the answer's choice
   bool cares_for_owners() const;
   bool tolerated(const Privilege& capability) const;
   Step<void> show_need(Search& search, const Privilege& privilege);

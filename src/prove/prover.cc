@@ -5,11 +5,11 @@
 #include <algorithm>
 
 #include "prove/answer.h"
+#include "prove/cold.h"
 #include "prove/labels.h"
 #include "prove/search.h"
 #include "prove/settings.h"
 #include "prove/slowness.h"
-#include "prove/usage.h"
 
 namespace pare::prove {
 
@@ -295,7 +295,7 @@ class Prover {
 
   // What only a cold start does: searched from the confirmed policy, in cold trials.
   Step<void> pull(Universe& universe) {
-    answer_.pull_asked = only_when_cold(universe);
+    answer_.pull_asked = only_when_cold(universe, *answer_.choice);
     if (answer_.pull_asked.empty()) return {};
     Search search(question_, universe, ledger_, {true, false});
     const Choice& floor = *answer_.choice;
@@ -309,29 +309,6 @@ class Prover {
       if (failed) answer_.pull_needs[p] = {search.record(less)->ids(false), true, std::nullopt};
     }
     return {};
-  }
-
-  // What the cold run used and the policy withholds, as long as that run changed a volume: else a
-  // cold start is like any other. A group may be missed there alone: what the first baseline made
-  // with its help belongs to the server's uid ever after.
-  std::set<Privilege> only_when_cold(const Universe& universe) const {
-    std::set<Privilege> set;
-    std::vector<evidence::Evidence> recorded;
-    if (universe.recorded()) recorded.push_back(universe.baselines().front());
-    Universe cold(question_, universe.check_ports(), recorded);
-    auto writes = [&](const Element& element) {
-      return element.privilege.axis == Axis::kVolumeWrite && (recorded.empty() || element.used);
-    };
-    bool fills = std::any_of(cold.elements().begin(), cold.elements().end(), writes);
-    if (!fills && !recorded.empty()) return set;
-    for (const Element& element : cold.elements()) {
-      const Privilege& p = element.privilege;
-      bool reaches = p.axis == Axis::kEgress && (recorded.empty() || reaches_out(recorded[0]));
-      bool belongs = p.axis == Axis::kGroup && fills;
-      bool of_a_pull = writes(element) || reaches || belongs;
-      if (of_a_pull && answer_.choice->granted.count(p) == 0) set.insert(p);
-    }
-    return set;
   }
 
   // The tightest policy that passes at all, then its rate against the baseline's.

@@ -60,6 +60,7 @@ class TrialRunner {
   // Several that do not depend on each other, in their order; side by side where that is wanted.
   virtual std::vector<Result<Outcome>> run_all(const std::vector<Request>& requests) {
     std::vector<Result<Outcome>> outcomes;
+    outcomes.reserve(requests.size());
     for (const Request& request : requests) outcomes.push_back(run(request));
     return outcomes;
   }

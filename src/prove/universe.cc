@@ -284,9 +284,7 @@ std::vector<uint32_t> Universe::groups(const Choice& choice, bool root_withheld)
 }
 
 void Universe::restrict_process(const Choice& choice, privilege::Policy& policy) const {
-  auto away = [&](Axis axis, const std::string& value) {
-    return has({axis, value}) && choice.granted.count({axis, value}) == 0;
-  };
+  auto away = [&](Axis axis, const std::string& value) { return lacks(choice, {axis, value}); };
   bool root_withheld = away(Axis::kUser, "root");
   if (root_withheld) policy.user = choice.user;
   policy.user.groups = groups(choice, root_withheld);
@@ -310,15 +308,12 @@ void Universe::restrict_process(const Choice& choice, privilege::Policy& policy)
 }
 
 void Universe::restrict_limits(const Choice& choice, privilege::Policy& policy) const {
-  auto away = [&](Axis axis, const std::string& value) {
-    return has({axis, value}) && choice.granted.count({axis, value}) == 0;
-  };
+  auto away = [&](Axis axis, const std::string& value) { return lacks(choice, {axis, value}); };
   if (away(Axis::kPids, "max")) policy.pids_max = pids_limit_;
-  const Element* memlock = find({Axis::kMemlock, "unlimited"});
-  if (memlock != nullptr && choice.granted.count(memlock->privilege) == 0) {
-    policy.memlock_bytes.reset();
-  } else if (memlock != nullptr && !memlock->asked) {
-    policy.memlock_bytes = UINT64_MAX;
+  if (const Element* memlock = find({Axis::kMemlock, "unlimited"})) {
+    bool granted = choice.granted.count(memlock->privilege) > 0;
+    if (!granted) policy.memlock_bytes.reset();
+    if (granted && !memlock->asked) policy.memlock_bytes = UINT64_MAX;
   }
   if (away(Axis::kShm, "size")) policy.shm_bytes.reset();
   for (const auto& [name, value] : question_.asked.sysctls) {

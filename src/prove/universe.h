@@ -82,6 +82,10 @@ class Universe {
   const std::vector<Element>& elements() const { return elements_; }
   const Element* find(const Privilege& privilege) const;
   bool has(const Privilege& privilege) const { return find(privilege) != nullptr; }
+  // Whether a trial of `choice` withholds it.
+  bool lacks(const Choice& choice, const Privilege& privilege) const {
+    return has(privilege) && choice.granted.count(privilege) == 0;
+  }
   // A writable path or a risky system call that a later run brought to light.
   void add(Element element);
 
