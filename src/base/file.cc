@@ -12,6 +12,9 @@
 
 namespace pare::base {
 
+// What is read whole is text that people or pare wrote; a device has no end.
+static constexpr size_t kMostOfFile = size_t{256} << 20;
+
 Result<std::string> read_file(const std::string& path) {
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) {
@@ -22,7 +25,11 @@ Result<std::string> read_file(const std::string& path) {
     }
     return error;
   }
-  return read_all(fd.get(), path);
+  auto content = read_all(fd.get(), path, kMostOfFile);
+  if (content && content->size() > kMostOfFile) {
+    return fail(ErrorKind::kUsage, path + " does not end within 256 MiB: name a text file");
+  }
+  return content;
 }
 
 Result<std::string> read_all(int fd, const std::string& path, size_t most) {

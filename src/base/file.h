@@ -8,8 +8,7 @@
 
 namespace pare::base {
 
-// The whole file; `what` names it in the error ("proof", "env file"). kUsage when it does not
-// exist.
+// The whole file. kUsage when it does not exist, or does not end within 256 MiB (a device).
 Result<std::string> read_file(const std::string& path);
 
 // What is left to read of an open file; reading stops once there are more than `most` bytes. `path`

@@ -139,6 +139,18 @@ void tell_fixes(const std::string& name, const audit::FixedFile& fixed) {
   }
 }
 
+// The file that a link leads to, with its mode and owner.
+Status write_over(const std::string& path, const std::string& text) {
+  std::error_code failed;
+  std::string real = fs::canonical(path, failed).string();
+  struct stat status = {};
+  if (failed) return fail_errno("cannot write " + path, failed.value());
+  if (stat(real.c_str(), &status) != 0) return fail_errno("cannot write " + path, errno);
+  PARE_CHECK_OK(base::write_file_atomic(real, text, status.st_mode & 07777));
+  if (chown(real.c_str(), status.st_uid, status.st_gid) == 0) return {};
+  return fail_errno("cannot give " + real + " back to its owner", errno);
+}
+
 // --diff prints, --fix writes; standard input is answered on standard output.
 Result<int> fix_files(const AuditOptions& options, const audit::Options& how,
                       const audit::Audit& before) {
@@ -152,9 +164,7 @@ Result<int> fix_files(const AuditOptions& options, const audit::Options& how,
     } else if (file.name == "-") {
       fmt::print("{}", fixed.text);
     } else if (fixed.text != file.bytes) {
-      struct stat status = {};
-      unsigned mode = stat(file.name.c_str(), &status) == 0 ? status.st_mode & 07777 : 0644;
-      PARE_CHECK_OK(base::write_file_atomic(file.name, fixed.text, mode));
+      PARE_CHECK_OK(write_over(file.name, fixed.text));
     }
   }
   return 0;

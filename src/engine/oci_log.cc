@@ -17,7 +17,8 @@ namespace pare::engine {
 Result<std::unique_ptr<LogPump>> LogPump::open(const std::string& path) {
   std::unique_ptr<LogPump> pump(new LogPump);
   const std::string& file = path.empty() ? "/dev/null" : path;
-  pump->file_.reset(::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+  pump->file_.reset(
+      ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!pump->file_.valid()) return fail_errno("cannot open log " + file, errno);
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe", errno);

@@ -58,6 +58,14 @@ TEST_F(Log, WithoutAPathOutputGoesNowhere) {
   (*pump)->finish();
 }
 
+// Somebody who can write into the output directory does not choose what root appends to.
+TEST_F(Log, ALinkIsNotFollowed) {
+  std::string link = path_ + "-link";
+  ASSERT_EQ(symlink(path_.c_str(), link.c_str()), 0);
+  EXPECT_FALSE(LogPump::open(link));
+  unlink(link.c_str());
+}
+
 TEST_F(Log, AFileThatCannotBeOpenedIsNamed) {
   auto pump = LogPump::open("/nowhere/log");
   ASSERT_FALSE(pump);

@@ -134,6 +134,8 @@ TEST(Spec, MistakesAreNamed) {
       {"hardLinks: follow", "hardLinks"},
       {"[1, 2]", "not a mapping"},
       {"a: [", "spec:2: flow"},
+      {"own: &a 1:1\ndirectories: [*a, *a]", "spec has an anchor"},
+      {"own: *a", "spec"},
       {"verify: ../m", "'..'"},
       {"%\xfc}~", "not UTF-8"},  // libfyaml would not come back from it
   };

@@ -48,12 +48,17 @@ Result<Json> parse_yaml(const std::string& text, const std::string& what) {
                                                           fy_diag_unref);
   fy_parse_cfg config{};
   config.diag = diag.get();
-  config.flags = static_cast<fy_parse_cfg_flags>(FYPCF_RESOLVE_DOCUMENT);
+  config.flags = static_cast<fy_parse_cfg_flags>(0);
   std::unique_ptr<fy_document, decltype(&fy_document_destroy)> document(
       fy_document_build_from_string(&config, text.data(), text.size()), fy_document_destroy);
+  // Nested aliases are exponential, and a specification is too short to need one.
+  void* first = nullptr;
+  if (document && fy_document_anchor_iterate(document.get(), &first) != nullptr) {
+    return fail(ErrorKind::kUsage, what + " has an anchor: write what it stands for");
+  }
+  bool whole = document && fy_document_resolve(document.get()) == 0;  // an alias to nothing
   std::unique_ptr<char, decltype(&free)> json(
-      document ? fy_emit_document_to_string(document.get(), FYECF_MODE_JSON_ONELINE) : nullptr,
-      free);
+      whole ? fy_emit_document_to_string(document.get(), FYECF_MODE_JSON_ONELINE) : nullptr, free);
   if (!json) return fail(ErrorKind::kUsage, first_error(messages, what));
   return base::parse_json(json.get(), what);
 }

@@ -33,6 +33,21 @@ def run(*arguments, stdin=None):
 
 
 class Audit(unittest.TestCase):
+    def test_fix_writes_where_a_link_leads_and_keeps_the_owner(self):
+        self.file.write_text(POD)
+        self.file.chmod(0o640)
+        if os.geteuid() == 0:
+            os.chown(self.file, 1234, 4321)
+        before = self.file.stat()
+        link = self.work / "link.yaml"
+        link.symlink_to("pod.yaml")
+        run("audit", "--fix", link)
+        after = self.file.stat()
+        self.assertTrue(link.is_symlink())
+        self.assertNotEqual(self.file.read_text(), POD)
+        self.assertEqual((before.st_mode, before.st_uid, before.st_gid),
+                         (after.st_mode, after.st_uid, after.st_gid))
+
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
