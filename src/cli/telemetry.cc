@@ -96,6 +96,9 @@ class Experiment {
       return std::any_of(variables_.begin(), variables_.end(),
                          [&](const auto& each) { return each.name == variable.name; });
     };
+    trial::Start start;
+    for (const confine::TelemetryVariable& each : variables_)
+      start.options.withheld.push_back(each.name);
     for (std::vector<target::EnvVar>* list : {&target.env, &target.facts.env})
       list->erase(std::remove_if(list->begin(), list->end(), tried), list->end());
     if (set) target.env.push_back({set->first, set->second, false});
@@ -104,7 +107,6 @@ class Experiment {
     PARE_TRY(trial::Volumes volumes,
              trial::Volumes::prepare(*workshop_->engine, target, directory, directory + "/warm"));
     PARE_TRY(trial::Volumes::Mounted mounted, volumes.mount(number, true));
-    trial::Start start;
     start.engine = workshop_->engine.get();
     start.target = &target;
     start.platform = &platform_;

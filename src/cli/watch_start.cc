@@ -37,6 +37,7 @@ Status WatchedServer::create(const std::string& netns) {
   engine::Engine& engine = *workshop_.engine;
   PARE_TRY(plan_.target, engine.resolve(plan_.target));
   engine::CreateOptions create;
+  create.withheld = confine::withhold_keys(plan_.target);
   create.id = "pare-" + workshop_.session.id() + "-watch";
   create.volumes = plan_.volumes;
   create.log_path = workshop_.session.directory() + "/log";

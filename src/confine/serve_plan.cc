@@ -122,6 +122,20 @@ Result<ServePlan> plan_serve(const verdict::Proof& proof,
   return plan;
 }
 
+std::vector<std::string> withhold_keys(target::Target& target) {
+  std::vector<std::string> names;
+  auto& image = target.facts.env;
+  for (const target::EnvVar& variable : image) {
+    bool given = std::any_of(target.env.begin(), target.env.end(),
+                             [&](const target::EnvVar& v) { return v.name == variable.name; });
+    if (variable.secret && !given) names.push_back(variable.name);
+  }
+  image.erase(
+      std::remove_if(image.begin(), image.end(), [](const target::EnvVar& v) { return v.secret; }),
+      image.end());
+  return names;
+}
+
 std::vector<std::string> adapt_plan(const verdict::Proof& proof, const std::string& runtime,
                                     bool own_kernel, const ServeWishes& wishes, ServePlan& plan) {
   auto name = [](const std::string& version) { return version.substr(0, version.find(' ')); };

@@ -44,6 +44,10 @@ Result<ServePlan> plan_serve(const verdict::Proof& proof,
 std::vector<std::string> adapt_plan(const verdict::Proof& proof, const std::string& runtime,
                                     bool own_kernel, const ServeWishes& wishes, ServePlan& plan);
 
+// Takes what looks like a key out of what the image of a resolved target sets itself (ENV): as keys
+// of the pull phase they stay out, unless a wish gave one. Their names.
+std::vector<std::string> withhold_keys(target::Target& target);
+
 // The proof's port with the role of inference; the first where several have it. kUsage: none has.
 Result<uint16_t> inference_port(const privilege::Policy& policy);
 

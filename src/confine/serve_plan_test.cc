@@ -35,6 +35,16 @@ TEST(ServePlan, KeysOfThePullAreAbsent) {
   EXPECT_EQ(plan->dropped, (std::vector<std::string>{"HF_TOKEN"}));
 }
 
+TEST(ServePlan, KeysOfTheImageAreAbsentUnlessGiven) {
+  target::Target target;
+  target.env = {{"NGC_API_KEY", "given", true}};
+  target.facts.env = {{"HF_TOKEN", "x", true}, {"NGC_API_KEY", "y", true}, {"MODE", "z", false}};
+  EXPECT_EQ(withhold_keys(target), (std::vector<std::string>{"HF_TOKEN"}));
+  ASSERT_EQ(target.facts.env.size(), 1u);
+  EXPECT_EQ(target.facts.env[0].name, "MODE");
+  EXPECT_EQ(target.env.size(), 1u);
+}
+
 TEST(ServePlan, ChecksFollowAPortThatWasMoved) {
   verdict::Proof p = proof();
   p.policy.ports = {{8080, "tcp", "inference", 8000}};

@@ -104,6 +104,11 @@ Status Supervisor::open_doors() {
 Result<int> Supervisor::run(const std::atomic<bool>& stop) {
   if (options_.seal && engine_.own_kernel()) return fail(ErrorKind::kHost, cannot_seal(engine_));
   PARE_TRY(plan_.target, engine_.resolve(plan_.target));
+  withheld_ = withhold_keys(plan_.target);
+  for (const std::string& name : withheld_) {
+    tell(name + " is a key that the image itself sets: the server runs without it (--env " + name +
+         "=VALUE gives it one)");
+  }
   PARE_CHECK_OK(open_doors());
   milliseconds wait = kFirstPause;
   while (true) {
@@ -153,6 +158,7 @@ Result<std::unique_ptr<Supervisor::Life>> Supervisor::start_life(const std::atom
   if (life->network) create.netns = life->network->path();
   create.output = life->log->write_end();
   create.memory_bytes = plan_.memory_bytes;
+  create.withheld = withheld_;
   if (options_.seal) {
     std::string socket = options_.directory + "/seal-" + std::to_string(serial_);
     SealPlan seal = plan_seal(plan_.policy, socket);

@@ -78,6 +78,7 @@ class Supervisor {
   void tell(const std::string& text) const;
 
   ServePlan plan_;
+  std::vector<std::string> withheld_;  // keys of the image's own
   engine::Engine& engine_;
   SuperviseOptions options_;
   std::vector<Door> doors_;

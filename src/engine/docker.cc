@@ -194,7 +194,7 @@ Result<std::unique_ptr<Container>> DockerEngine::create(const Target& target,
     }
   }
   DockerContainerRequest request{target,           policy,    platform, options,
-                                 options_.session, image->id, ""};
+                                 options_.session, image->id, "",       api_->podman()};
   if (!target.seccomp_file.empty() && policy.seccomp_default) {
     PARE_TRY(request.seccomp_profile, base::read_file(target.seccomp_file));
   }

@@ -31,11 +31,21 @@ bool is_privileged(const Request& r) {
 }
 
 Json env_json(const Request& r) {
-  std::vector<target::EnvVar> env = r.target.facts.env;
+  std::vector<target::EnvVar> env;
+  std::set<std::string> withheld(r.options.withheld.begin(), r.options.withheld.end());
+  for (const target::EnvVar& variable : r.target.facts.env) {
+    if (withheld.count(variable.name) == 0) env.push_back(variable);
+  }
   for (const target::EnvVar& variable : r.target.env) target::set_env(env, variable);
   for (const auto& [name, value] : r.policy.environment) target::set_env(env, {name, value});
   Json list = Json::array();
-  for (const target::EnvVar& variable : env) list.push_back(variable.name + "=" + variable.value);
+  for (const target::EnvVar& variable : env) {
+    list.push_back(variable.name + "=" + variable.value);
+    withheld.erase(variable.name);
+  }
+  // A name alone takes the variable away (Engine API, ContainerCreate); Podman would look the name
+  // up in its own environment (pkg/env), so there it is empty.
+  for (const std::string& name : withheld) list.push_back(r.podman ? name + "=" : name);
   return list;
 }
 

@@ -17,6 +17,7 @@ struct DockerContainerRequest {
   std::string session;
   std::string image_id;
   std::string seccomp_profile;  // text of target.seccomp_file
+  bool podman = false;          // who reads it
 };
 
 // Everything that the daemon could decide by itself is said. kUsage for an option of the target

@@ -38,7 +38,7 @@ Result<Json> told(const Target& target, const Policy& policy, CreateOptions opti
   options.id = "pare-x";
   privilege::Platform p = privilege::find_platform(platform).value();
   return docker_container({target, policy, p, options, "session", "sha256:1",
-                           target.seccomp_file.empty() ? "" : "{\"own\": 1}"});
+                           target.seccomp_file.empty() ? "" : "{\"own\": 1}", false});
 }
 
 Json host_config(const std::string& options) {
@@ -78,6 +78,11 @@ TEST(DockerConfig, TheTightestPolicyLeavesNothingToTheDaemon) {
   EXPECT_EQ(json["Entrypoint"], Json::array({"other"}));
   EXPECT_EQ(json["Cmd"], Json::array());
   EXPECT_EQ(json["Env"], Json::array({"A=2", "HOME=/tmp"}));
+  target.facts.env = {{"HF_TOKEN", "x", true}, {"A", "0", false}};
+  CreateOptions withholding;
+  withholding.withheld = {"HF_TOKEN", "A"};
+  Json without = told(target, policy, withholding).value();
+  EXPECT_EQ(without["Env"], Json::array({"A=2", "HOME=/tmp", "HF_TOKEN"}));
   EXPECT_EQ(json["Labels"], (Json{{"pare.session", "session"}, {"pare.id", "pare-x"}}));
   EXPECT_EQ(json["Healthcheck"], (Json{{"Test", {"NONE"}}}));
   const Json& host = json["HostConfig"];

@@ -34,6 +34,9 @@ struct CreateOptions {
   int output = -1;
   std::string seccomp;                   // a profile as JSON, instead of the policy's
   std::optional<uint64_t> memory_bytes;  // limit of the container's memory
+  // Variables that the container does not get though its image sets them: a daemon adds an image's
+  // own by itself. Those that the target or the policy sets stay.
+  std::vector<std::string> withheld;
   // oci: more lines of /etc/hosts, each a name and its address.
   std::vector<std::pair<std::string, std::string>> hosts;
   std::chrono::milliseconds timeout{30'000};  // for the engine's own steps

@@ -124,6 +124,7 @@ bool looks_secret(std::string_view name) {
   static constexpr std::array<std::string_view, 8> kParts = {
       "TOKEN", "SECRET", "PASSWORD", "PASSWD", "_KEY", "APIKEY", "CREDENTIAL", "AUTH"};
   std::string upper = base::upper(name);
+  if (base::starts_with(upper, "TOKENIZERS_")) return false;  // a library's settings
   return std::any_of(kParts.begin(), kParts.end(),
                      [&](std::string_view part) { return upper.find(part) != std::string::npos; });
 }

@@ -67,6 +67,12 @@ TEST(ResolveUser, KnowsNamesNumbersAndGroups) {
   EXPECT_FALSE(resolve_user("nobody", passwd));
 }
 
+TEST(Target, AKeyIsToldByItsName) {
+  for (const char* name : {"HF_TOKEN", "NGC_API_KEY", "db_password"})
+    EXPECT_TRUE(looks_secret(name));
+  for (const char* name : {"TOKENIZERS_PARALLELISM", "MODE"}) EXPECT_FALSE(looks_secret(name));
+}
+
 TEST(TargetJson, LeavesSecretsOut) {
   Target target;
   target.env = {{"NGC_API_KEY", "hunter2", looks_secret("NGC_API_KEY")}, {"MODE", "fast", false}};

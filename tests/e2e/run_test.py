@@ -309,7 +309,7 @@ class ByDocker(harness.Ground):
         self.gate_and_confinement(self.docker_daemon("podman"), seals=True)
 
     def gate_and_confinement(self, daemon, seals=False):
-        daemon.load("planted-prober:run", self.root("prober"))
+        daemon.load("planted-prober:run", self.root("prober"), f"ENV HF_TOKEN={KEY}", "ENV MODE=fast")
         self.variables = self.environment(DOCKER_HOST=f"unix://{daemon.socket}")
         (self.dir / "models").mkdir()
         (self.dir / "models/model").write_text("weights")
@@ -324,13 +324,14 @@ class ByDocker(harness.Ground):
         # A daemon that drops listenerPath cannot seal: nothing runs unless that is asked for.
         sealed = Appliance(self, *words, env=self.variables)
         if seals or self.comes_up(sealed):
-            self.check(sealed, words, sealed=True)
+            self.check(daemon, sealed, words, sealed=True)
         else:
             self.assertEqual(sealed.process.returncode, 3, sealed.text())
             self.assertIn("cannot be sealed", sealed.text())
             self.assertIn("--no-seal", sealed.text())
         self.assertEqual(daemon.containers(), [])
-        self.check(Appliance(self, *words, "--no-seal", env=self.variables), words, sealed=False)
+        unsealed = Appliance(self, *words, "--no-seal", env=self.variables)
+        self.check(daemon, unsealed, words, sealed=False)
         self.assertEqual(daemon.containers(), [])
         self.check_sweep(daemon, words)
 
@@ -342,8 +343,9 @@ class ByDocker(harness.Ground):
             time.sleep(0.05)
         return False
 
-    def check(self, appliance, words, sealed):
+    def check(self, daemon, appliance, words, sealed):
         appliance.wait_for("pare: ready, " + ("sealed" if sealed else "not sealed"))
+        self.check_key_of_the_image_absent(daemon, appliance)
         port, side = words[2], int(words[4].split(":")[0])
         self.assertEqual(ask(port, "POST", "/infer", "x")[0], 200)
         appliance.wait_for("retry 19 [19 lines like this", 20)
@@ -356,6 +358,18 @@ class ByDocker(harness.Ground):
         self.assertEqual(probe(side, "model"), "Read-only file system")
         self.assertEqual(ask(port, "POST", "/infer", "x")[0], 200)
         self.assertEqual(appliance.stop(), 0, appliance.text())
+
+    def check_key_of_the_image_absent(self, daemon, appliance):
+        told = subprocess.run(
+            ["docker", "-H", f"unix://{daemon.socket}", "inspect", "-f", "{{.State.Pid}}",
+             *daemon.containers()],
+            capture_output=True, text=True, check=True,
+        ).stdout.split()
+        (pid,) = [pid for pid in told if pid != "0"]
+        environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+        self.assertNotIn(KEY.encode(), environment)
+        self.assertIn(b"MODE=fast", environment)
+        self.assertIn("HF_TOKEN is a key that the image itself sets", appliance.text())
 
     def check_sweep(self, daemon, words):
         """pare is killed: no way in; the next start removes what runs on."""
