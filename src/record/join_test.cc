@@ -89,6 +89,46 @@ TEST_F(JoinTest, NothingThatComesFromOutside) {
   EXPECT_EQ(testing::call_names(*evidence), (std::set<std::string>{"clock_nanosleep", "getppid"}));
 }
 
+TEST_F(JoinTest, ItsFirstCallCounts) {
+  Container container(R"c(
+    signal(SIGUSR1, on_signal);
+    close(open("/tmp/ready", O_CREAT | O_WRONLY, 0600));
+    pause();
+    mkdir("/tmp/done", 0700);
+    for (;;) pause();
+  )c");
+  auto recorder = join(container);
+  ASSERT_TRUE(recorder);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // in pause(2)
+  container.runc({"kill", container.id(), "USR1"});
+  container.wait_for("/tmp/done");
+  container.stop();
+  auto evidence = recorder->finish();
+  ASSERT_TRUE(evidence);
+  for (const auto& call : evidence->syscalls) EXPECT_EQ(call.count, 1U) << call.name;
+  EXPECT_EQ(testing::call_names(*evidence),
+            (std::set<std::string>{"rt_sigreturn", "mkdir", "pause"}));
+}
+
+TEST_F(JoinTest, TheEnginesInitIsNotTheServer) {
+  Container container(R"c(
+    if (argc > 1) {
+      close(open("/tmp/ready", O_CREAT | O_WRONLY, 0600));
+      for (;;) { usleep(2000); getuid(); }
+    }
+    link("/program", "/tmp/docker-init");
+    if (fork() == 0) for (;;) { usleep(2000); getppid(); }
+    execl("/tmp/docker-init", "docker-init", "x", (char*)0);
+  )c");
+  auto recorder = join(container);
+  ASSERT_TRUE(recorder);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  container.stop();
+  auto evidence = recorder->finish();
+  ASSERT_TRUE(evidence);
+  EXPECT_EQ(testing::call_names(*evidence), (std::set<std::string>{"clock_nanosleep", "getppid"}));
+}
+
 TEST_F(JoinTest, AProgramThatItExecutesIsSeenAndNoEntryPoint) {
   Container container(R"c(
     if (argc > 1) { mkdir("/scratch/second", 0700); return 0; }

@@ -50,6 +50,9 @@ struct Ledger::View {
   pare_record record;
   std::string_view request, names;
   bool serve() const { return (record.flags & PARE_SERVE) != 0; }
+  bool detached() const { return (record.flags & PARE_DETACHED) != 0; }
+  // What was walked in the kernel: its path; without a slash what no file system holds ("memfd:x").
+  std::string file() const { return detached() ? std::string(c_string(names)) : join_names(names); }
 };
 
 bool Ledger::take(const void* data, size_t size) {
@@ -73,7 +76,7 @@ bool Ledger::take(const void* data, size_t size) {
       break;
     case PARE_EXE:
       if (exes_.size() <= r.exe) exes_.resize(size_t{r.exe} + 1);
-      exes_[r.exe] = join_names(view.names);
+      exes_[r.exe] = view.file();
       break;
     case PARE_EXEC:
       take_exec(view, requested(view, true), 0);
@@ -148,10 +151,9 @@ const std::string& Ledger::exe(size_t number) const {
 
 std::string Ledger::requested(const View& view, bool follow) {
   std::string_view request = c_string(view.request);
-  if ((view.record.flags & PARE_DETACHED) != 0) return std::string(request);
-  std::string base = join_names(view.names);
-  if (request.empty()) return base;  // the file itself, walked in the kernel
-  return resolver_.resolve(join_request(base, request), follow);
+  if (request.empty()) return view.file();
+  if (view.detached()) return std::string(request);
+  return resolver_.resolve(join_request(view.file(), request), follow);
 }
 
 std::string Ledger::object_path(const View& view, const CallRow& row) {
@@ -184,6 +186,7 @@ std::string Ledger::object_address(const View& view) {
 void Ledger::take_file(const View& view, const std::string& path,
                        const std::vector<std::string>& ops) {
   const pare_record& r = view.record;
+  if (path[0] != '/') return;  // on no file system that is mounted
   File* file =
       find(files_, fmt::format("{}\n{}\n{}\n{}\n{}", path, r.ret, r.exe, r.uid, view.serve()));
   if (file == nullptr) return;
@@ -227,8 +230,7 @@ void Ledger::take_call(const View& view) {
     const uint64_t flags = r.args[5];
     // A file without a name: what is needed is its directory.
     if (r.ret == 0 && (flags & O_TMPFILE) == O_TMPFILE) {
-      path.resize(std::max<size_t>(path.rfind('/'), 1));
-      take_file(view, path, {"create"});
+      take_file(view, path.substr(0, std::max<size_t>(path.rfind('/'), 1)), {"create"});
     } else {
       take_file(view, path, open_ops(flags, r));
     }

@@ -1,7 +1,13 @@
 // What the recorder cannot take is counted, map by map, and what it takes has every field.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <fcntl.h>
 
+#include <cstring>
+
+#include "base/file.h"
 #include "base/text.h"
+#include "base/unique_fd.h"
 #include "record/recorder.h"
 #include "record/testing_facts.h"
 #include "sys/cgroup.h"
@@ -164,6 +170,201 @@ TEST_F(LossTest, APathDeeperThanIsFollowedIsLost) {
   EXPECT_EQ(evidence.loss.maps, std::vector<std::string>{"memory"});
   EXPECT_GE(evidence.loss.events, 1U);
   testing::expect_file(evidence, "/scratch/d/d/d", "mkdir");
+}
+
+TEST_F(LossTest, APathLongerThanIsKeptIsLost) {
+  // Of 201 bytes each: from the forty-first on their names have no room, with the one asked for.
+  Container container(R"(
+    char name[201];
+    chdir("/scratch");
+    for (int i = 0; i < 45; i++) {
+      snprintf(name, sizeof name, "%0200d", i);
+      mkdir(name, 0700);
+      chdir(name);
+    }
+  )");
+  const Evidence evidence = record_losing(container);
+  EXPECT_EQ(evidence.loss.maps, std::vector<std::string>{"memory"});
+  EXPECT_EQ(evidence.loss.events, 5U);
+}
+
+TEST_F(LossTest, APathThatIsNotReadIsLost) {
+  // A filter refuses before the kernel looks at the address, which may hold anything later.
+  Container container("mkdir((char*)8, 0700); rmdir((char*)8);");
+  Bundle bundle;
+  bundle.seccomp = {
+      {"defaultAction", "SCMP_ACT_ALLOW"},
+      {"architectures", {"SCMP_ARCH_X86_64"}},
+      {"syscalls",
+       {{{"names", {"mkdir", "rmdir"}}, {"action", "SCMP_ACT_ERRNO"}, {"errnoRet", EACCES}}}}};
+  const Evidence evidence = record_losing(container, bundle);
+  EXPECT_EQ(evidence.loss.maps, std::vector<std::string>{"memory"});
+  EXPECT_EQ(evidence.loss.events, 2U);
+}
+
+// A map of the recorder that this process holds, by its name.
+UniqueFd own_map(const std::string& name) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    bpf_map_info info = {};
+    uint32_t size = sizeof(info);
+    const int fd = std::stoi(entry.path().filename());
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry, gone).string() == "anon_inode:bpf-map" &&
+        bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.name == name)
+      return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  }
+  return UniqueFd();
+}
+
+// What a program leaves that is interrupted while it builds a record.
+void set_buffers_in_use(uint32_t busy) {
+  UniqueFd buffers = own_map("scratches");
+  bpf_map_info info = {};
+  uint32_t size = sizeof(info), zero = 0;
+  ASSERT_EQ(bpf_obj_get_info_by_fd(buffers.get(), &info, &size), 0);
+  const size_t each = (info.value_size + 7) / 8 * 8;
+  std::vector<char> values(each * static_cast<size_t>(libbpf_num_possible_cpus()));
+  ASSERT_EQ(bpf_map_lookup_elem(buffers.get(), &zero, values.data()), 0);
+  for (size_t at = 0; at < values.size(); at += each) std::memcpy(&values[at], &busy, sizeof(busy));
+  ASSERT_EQ(bpf_map_update_elem(buffers.get(), &zero, values.data(), BPF_ANY), 0);
+}
+
+TEST_F(LossTest, AFactThatFindsRoomLaterIsCountedAsOftenAsItWasMet) {
+  Container container(R"(
+    mkdir("/data/up", 0700);
+    while (access("/data/go", F_OK) != 0) usleep(1000);
+    for (int i = 0; i < 3; i++) chmod("/scratch", 0755);
+    mkdir("/data/met", 0700);
+    while (access("/data/on", F_OK) != 0) usleep(1000);
+    for (int i = 0; i < 5; i++) chmod("/scratch", 0755);
+    mkdir("/data/end", 0700);
+    for (;;) pause();
+  )");
+  Options options;
+  options.map_entries = 1;  // which the first fact takes
+  auto recorder = testing::recorder_for(container, options);
+  ASSERT_TRUE(recorder);
+  container.start();
+  container.wait_for("/data/up");
+  std::ofstream(container.rootfs() + "/data/go") << "";
+  container.wait_for("/data/met");
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // its mkdir has ended
+  UniqueFd seen = own_map("seen");
+  uint64_t first = 0;
+  ASSERT_EQ(bpf_map_get_next_key(seen.get(), nullptr, &first), 0);
+  ASSERT_EQ(bpf_map_delete_elem(seen.get(), &first), 0);
+  std::ofstream(container.rootfs() + "/data/on") << "";
+  container.wait_for("/data/end");
+  container.stop();
+  auto evidence = recorder->finish();
+  ASSERT_TRUE(evidence);
+  EXPECT_EQ(evidence->loss.events, 0U) << PrintToString(evidence->loss.maps);
+  const evidence::FileFact* changed = testing::file_fact(*evidence, "/scratch", "chmod");
+  ASSERT_NE(changed, nullptr) << testing::list_files(*evidence);
+  EXPECT_EQ(changed->count, 8U);
+}
+
+TEST_F(LossTest, FactsMetWhileTheBufferIsInUse) {
+  Container container(R"(
+    char name[32];
+    mkdir("/data/up", 0700);
+    while (access("/data/go", F_OK) != 0) usleep(1000);
+    for (int i = 0; i < 7; i++) {
+      snprintf(name, sizeof name, "/scratch/lost-%d", i);
+      mkdir(name, 0700);
+    }
+    mkdir("/data/lost", 0700);
+    while (access("/data/on", F_OK) != 0) usleep(1000);
+    mkdir("/scratch/kept", 0700);
+    mkdir("/data/end", 0700);
+    for (;;) pause();
+  )");
+  auto recorder = testing::recorder_for(container);
+  ASSERT_TRUE(recorder);
+  container.start();
+  container.wait_for("/data/up");
+  set_buffers_in_use(1);
+  std::ofstream(container.rootfs() + "/data/go") << "";
+  container.wait_for("/data/lost");
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // its mkdir has ended
+  set_buffers_in_use(0);
+  std::ofstream(container.rootfs() + "/data/on") << "";
+  container.wait_for("/data/end");
+  container.stop();
+  auto evidence = recorder->finish();
+  ASSERT_TRUE(evidence);
+  EXPECT_EQ(evidence->loss.maps, std::vector<std::string>{"record buffer"});
+  EXPECT_EQ(evidence->loss.events, 8U);
+  testing::expect_file(*evidence, "/scratch/kept", "mkdir");
+  for (const auto& fact : evidence->files)
+    EXPECT_EQ(fact.path.find("lost"), std::string::npos) << fact.path;
+}
+
+// A memory cgroup. Maps that are made inside it stay charged to it.
+class MemoryGroup {
+ public:
+  MemoryGroup() {
+    const auto hierarchies = sys::cgroup_hierarchies();
+    if (!hierarchies) return;
+    for (const auto& hierarchy : *hierarchies) {
+      const auto& names = hierarchy.controllers;
+      const bool memory = std::count(names.begin(), names.end(), "memory") > 0;
+      if (!memory && (!hierarchy.v2 || !directory_.empty())) continue;
+      directory_ = hierarchy.mount + "/pare-loss-" + std::to_string(getpid());
+      home_ = hierarchy.mount + own_cgroup(memory ? ":memory:" : "0::");
+      usage_ = memory ? "/memory.usage_in_bytes" : "/memory.current";
+      limit_ = memory ? "/memory.limit_in_bytes" : "/memory.max";
+    }
+    mkdir(directory_.c_str(), 0755);
+  }
+  ~MemoryGroup() { rmdir(directory_.c_str()); }
+  MemoryGroup(const MemoryGroup&) = delete;
+  MemoryGroup& operator=(const MemoryGroup&) = delete;
+  bool usable() const { return access((directory_ + limit_).c_str(), W_OK) == 0; }
+  void enter() const { write(directory_ + "/cgroup.procs", std::to_string(getpid())); }
+  void leave() const { write(home_ + "/cgroup.procs", std::to_string(getpid())); }
+  // Not a byte more than now.
+  void close() const { write(directory_ + limit_, base::read_file(directory_ + usage_).value()); }
+
+ private:
+  // proc(5): a line for each hierarchy, its number, controllers and this process's cgroup.
+  static std::string own_cgroup(const std::string& which) {
+    for (std::string_view line : base::split(base::read_file("/proc/self/cgroup").value(), '\n'))
+      if (size_t at = line.find(which); at != line.npos)
+        return std::string(line.substr(at + which.size()));
+    return "";
+  }
+  static void write(const std::string& path, const std::string& text) {
+    std::ofstream(path) << text << std::flush;
+  }
+  std::string directory_, home_, usage_, limit_;
+};
+
+TEST_F(LossTest, TasksWithoutState) {
+  MemoryGroup group;
+  if (!group.usable()) PARE_SKIP("this host has no memory cgroups");
+  Container container(R"(
+    for (int i = 0; i < 3000; i++)
+      if (fork() == 0) { getppid(); for (;;) pause(); }
+    mkdir("/data/up", 0700);
+    for (;;) pause();
+  )");
+  group.enter();
+  auto recorder = testing::recorder_for(container);
+  group.leave();
+  ASSERT_TRUE(recorder);
+  group.close();
+  container.start();
+  container.wait_for("/data/up");
+  container.stop();
+  auto evidence = recorder->finish();
+  ASSERT_TRUE(evidence);
+  uint64_t kept = 0;
+  for (const auto& fact : evidence->syscalls)
+    if (fact.name == "getppid") kept = fact.count;
+  EXPECT_EQ(evidence->loss.maps, std::vector<std::string>{"task state"});
+  EXPECT_LT(kept, 3000U);
+  EXPECT_GE(kept + evidence->loss.events, 3000U);
 }
 
 TEST_F(LossTest, ABadAddressIsNoLoss) {

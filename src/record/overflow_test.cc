@@ -1,5 +1,12 @@
 // Planted overflows: what a table or the ring cannot take is counted, exactly where it is facts.
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+
 #include "record/testing_facts.h"
+#include "record/wire.h"
 
 namespace pare::record {
 namespace {
@@ -63,6 +70,89 @@ TEST_F(OverflowTest, EveryTableThatIsFullSaysSo) {
   EXPECT_EQ(whole.loss.events, 0U) << PrintToString(whole.loss.maps);
   EXPECT_EQ(whole.listeners.size(), 3U);
   EXPECT_EQ(whole.egress.size(), 3U);
+}
+
+TEST_F(OverflowTest, ConnectionsInProgressHaveRoomAgainWhenTheyEnd) {
+  // Two fit. Refused ones make room; of three that stay open one is lost.
+  Container container(testing::loopback(true) + R"c(
+    struct sockaddr_in own = {AF_INET, htons(9), {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in out = {AF_INET, htons(9), {inet_addr("203.0.113.9")}};
+    for (int i = 0; i < 3; i++)
+      connect(socket(AF_INET, SOCK_STREAM, 0), (void*)&own, sizeof own);
+    for (int i = 0; i < 3; i++)
+      connect(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), (void*)&out, sizeof out);
+  )c");
+  Bundle bundle;
+  bundle.capabilities = {"CAP_NET_ADMIN"};
+  auto evidence = record_small(container, bundle, 2);
+  EXPECT_EQ(evidence.loss.maps, std::vector<std::string>{"flows"});
+  EXPECT_EQ(evidence.loss.events, 1U);
+  ASSERT_EQ(evidence.egress.size(), 1U);
+  EXPECT_EQ(evidence.egress[0].attempts, 3U);
+}
+
+// Keeps the recorder's thread from its ring while it lives: a signal's handler holds it.
+class Hold {
+ public:
+  Hold() {
+    EXPECT_EQ(pipe2(release_, O_CLOEXEC), 0);
+    entered_ = false;
+    signal(SIGUSR1, [](int) {
+      char end;
+      entered_ = true;
+      while (read(release_[0], &end, 1) < 0) {
+      }
+    });
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
+      if (const int thread = std::stoi(entry.path().filename()); thread != gettid())
+        tgkill(getpid(), thread, SIGUSR1);
+    while (!entered_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ~Hold() {
+    close(release_[1]);
+    signal(SIGUSR1, SIG_IGN);  // its handler may still be on its way out, and sees the end
+  }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+
+ private:
+  static inline int release_[2] = {-1, -1};
+  static inline std::atomic<bool> entered_ = false;
+};
+
+TEST_F(OverflowTest, QuestionsThatTheRingCannotTakeAreCounted) {
+  Container container(testing::loopback(true) + R"c(
+    struct sockaddr_in ns = {AF_INET, htons(53), {htonl(INADDR_LOOPBACK)}};
+    char question[] = "\x12\x34\1\0\0\1\0\0\0\0\0\0\4name\4test\0\0\1\0\1";
+    for (int i = 0; i < 60; i++) chmod("/scratch", i), usleep(1000);  // what the ring held before
+    mkdir("/tmp/up", 0700);
+    while (access("/tmp/go", F_OK) != 0) usleep(1000);
+    for (int i = 0; i < 100; i++)
+      sendto(control, question, sizeof question - 1, 0, (void*)&ns, sizeof ns);
+    mkdir("/tmp/done", 0700);
+    for (;;) pause();
+  )c");
+  Bundle bundle;
+  bundle.capabilities = {"CAP_NET_ADMIN"};
+  Options options;
+  options.ring_bytes = 4096;
+  auto recorder = testing::recorder_for(container, options);
+  ASSERT_TRUE(recorder);
+  container.start(bundle);
+  container.wait_for("/tmp/up");
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // its fact is read
+  {
+    Hold hold;
+    std::ofstream(container.rootfs() + "/tmp/go") << "";
+    container.wait_for("/tmp/done");
+  }
+  container.stop();
+  auto evidence = recorder->finish();
+  ASSERT_TRUE(evidence);
+  EXPECT_EQ(evidence->loss.maps, std::vector<std::string>{"ring"});
+  ASSERT_EQ(evidence->dns.size(), 1U);
+  EXPECT_EQ(evidence->dns[0].count, 4096 / (8 + sizeof(pare_record) + PARE_PACKET_MAX));
+  EXPECT_EQ(evidence->dns[0].count + evidence->loss.events, 100U);
 }
 
 // Ten thousand children that live under a millisecond each: every path, or a count of those that

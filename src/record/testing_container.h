@@ -86,6 +86,7 @@ struct Bundle {
   json seccomp;              // linux.seccomp
   std::vector<json> mounts;  // besides /proc, /dev and a tmpfs at /scratch
   bool no_new_privileges = true;
+  std::string cgroup;  // its directory's name; empty: the container's id
 };
 
 class Container {
@@ -160,7 +161,7 @@ class Container {
                      {"noNewPrivileges", bundle.no_new_privileges}}},
                    {"mounts", mounts},
                    {"linux",
-                    {{"cgroupsPath", "/" + id_},
+                    {{"cgroupsPath", "/" + (bundle.cgroup.empty() ? id_ : bundle.cgroup)},
                      {"namespaces",
                       {{{"type", "pid"}},
                        {{"type", "mount"}},

@@ -21,6 +21,25 @@ class KernelTest : public ::testing::Test {
   }
 };
 
+// C that makes lo stand for the outside: up, `address` on it, and if asked a default route to it.
+// Needs CAP_NET_ADMIN.
+inline std::string loopback(bool route) {
+  return std::string(R"(
+    struct ifreq lo = {0};
+    int control = socket(AF_INET, SOCK_DGRAM, 0);
+    strcpy(lo.ifr_name, "lo");
+    lo.ifr_flags = IFF_UP;
+    ioctl(control, SIOCSIFFLAGS, &lo);
+  )") + (route ? R"(
+    struct rtentry route = {0};
+    route.rt_dst.sa_family = route.rt_genmask.sa_family = route.rt_gateway.sa_family = AF_INET;
+    route.rt_flags = RTF_UP;
+    route.rt_dev = "lo";
+    ioctl(control, SIOCADDRT, &route);
+  )"
+               : "");
+}
+
 inline const FileFact* file_fact(const Evidence& evidence, const std::string& path,
                                  const std::string& op) {
   for (const FileFact& fact : evidence.files)

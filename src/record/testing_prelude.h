@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/if_packet.h>
 #include <linux/io_uring.h>
+#include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <net/route.h>

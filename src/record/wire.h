@@ -25,6 +25,7 @@ enum {
   PARE_SHARDS = 8,  // rows a program has, so that CPUs rarely share a cache line
   PARE_REQUEST_MAX = 4096,  // PATH_MAX
   PARE_TEXT_MAX = 8192,
+  PARE_ADDRESS_MAX = 128,  // sizeof(struct sockaddr_storage)
   PARE_NAME_MAX = 256,
   PARE_DIGEST_STEP = 32,  // bytes; the text is padded with zeros to a multiple
   PARE_DEPTH_MAX = 256,   // directories and mounts on the way from a file to the root
@@ -71,7 +72,7 @@ struct pare_shape {
 PARE_WIRE_ASSERT(sizeof(struct pare_shape) == 10, "pare_shape");
 
 enum pare_kind {
-  PARE_CGROUP = 1,  // a cgroup in scope was made: key is its id, text its path
+  PARE_CGROUP = 1,  // a cgroup in scope was made: text is its path
   PARE_SETUP,       // the runtime entered the container's root (pid)
   PARE_ENTRY,       // the entry point's execve succeeded (pid)
   PARE_EXE,         // exe is the number of this file from now on
@@ -99,8 +100,7 @@ enum pare_record_flag {
 // path), then `names`: path components from the file (or from the directory that the request starts
 // at) up to the root, each NUL-terminated.
 struct pare_record {
-  __u64 key;      // of the table of counts
-  __u64 time_ns;  // CLOCK_MONOTONIC
+  __u64 key;  // of the table of counts
   __u64 args[6];
   __u32 pid;
   __u32 uid;
@@ -114,7 +114,7 @@ struct pare_record {
   __u16 names;    // bytes
   __u16 pad[3];
 };
-PARE_WIRE_ASSERT(sizeof(struct pare_record) == 96, "pare_record");
+PARE_WIRE_ASSERT(sizeof(struct pare_record) == 88, "pare_record");
 
 enum pare_outcome {
   PARE_CONNECTED = 0,

@@ -23,13 +23,13 @@ static __always_inline bool is_refusal(long ret) {
   return ret == -EACCES || ret == -EPERM || ret == -EROFS;
 }
 
+// No shape looks at a sixth argument.
 static __always_inline void copy_args(__u64 args[6], struct pt_regs* regs) {
   args[0] = regs->di;
   args[1] = regs->si;
   args[2] = regs->dx;
   args[3] = regs->r10;
   args[4] = regs->r8;
-  args[5] = regs->r9;
 }
 
 static __always_inline __u64 arg(struct scratch* s, __s8 index) {
@@ -51,9 +51,10 @@ static __always_inline void add_object(struct scratch* s, const volatile struct 
   __s8 path = second ? shape->path2 : shape->path;
   __s8 dirfd = second ? shape->dirfd2 : shape->dirfd;
   if (shape->kind == PARE_SHAPE_ADDRESS) {
-    __u32 length = arg(s, path + 1);
-    if (length > 128) length = 128;
-    if (bpf_probe_read_user(s->text, length & 255, (void*)arg(s, path)) == 0)
+    void* address = (void*)arg(s, path);
+    __u64 length = arg(s, path + 1);
+    AT_MOST(length, PARE_ADDRESS_MAX);
+    if (bpf_probe_read_user(s->text, length, address) == 0)
       s->record.request = s->length = length;
     else
       s->record.flags |= PARE_UNREADABLE;
@@ -146,12 +147,8 @@ static __always_inline void tell_apart(struct scratch* s, __u32 nr,
   if (nr == NR_CLONE) args[0] &= ~CSIGNAL;
   if (nr == NR_SOCKET || nr == NR_SOCKETPAIR) args[1] &= SOCK_TYPE_MASK;
 #pragma unroll
-  for (int i = 0; i < 6; i++) {
-    if (!(shape->values & 1 << i))
-      args[i] = 0;
-    else if (!(shape->how & PARE_WIDE))
-      args[i] = (__u32)args[i];
-  }
+  for (int i = 0; i < 6; i++)
+    if (!(shape->how & PARE_WIDE)) args[i] = (__u32)args[i];
 }
 
 static __always_inline void exit_argued(struct task_state* state, struct pt_regs* regs, __u32 nr,

@@ -163,7 +163,6 @@ static __always_inline struct pare_record* dns_record(__u16 flags, __u32 length)
   r->kind = PARE_DNS;
   r->flags = flags | (serving ? PARE_SERVE : 0);
   r->request = length;
-  r->time_ns = bpf_ktime_get_ns();
   return r;
 }
 

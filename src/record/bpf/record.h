@@ -28,7 +28,6 @@ static __always_inline struct scratch* take_scratch(struct task_state* state, __
   __builtin_memset(&s->record, 0, sizeof(s->record));
   struct task_struct* task = bpf_get_current_task_btf();
   s->record.kind = kind;
-  s->record.time_ns = bpf_ktime_get_ns();
   s->record.pid = task->tgid;
   s->record.uid = BPF_CORE_READ(task, real_cred, euid.val);
   s->record.exe = state ? state->exe : 0;
@@ -98,7 +97,14 @@ __attribute__((noinline)) int add_names(__u64 dentry, __u64 mnt) {
   s->mount = mnt - bpf_core_field_offset(struct mount, mnt);
   walk();
   struct mount* mount = (void*)s->mount;
-  if (IS_ERR_OR_NULL(BPF_CORE_READ(mount, mnt_ns))) s->record.flags |= PARE_DETACHED;
+  if (IS_ERR_OR_NULL(BPF_CORE_READ(mount, mnt_ns))) {
+    s->record.flags |= PARE_DETACHED;
+    if (!s->length) {  // a file that is its own root, such as a memfd: its name alone
+      long n = bpf_probe_read_kernel_str(s->text, PARE_NAME_MAX,
+                                         BPF_CORE_READ((struct dentry*)dentry, d_name.name));
+      s->length = n > 0 ? n : 0;
+    }
+  }
   s->record.names = s->length - start;
   return 0;
 }

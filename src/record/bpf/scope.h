@@ -60,18 +60,8 @@ static __always_inline struct task_state* make_state(struct task_struct* task,
                                                      struct task_state* from) {
   struct task_state* state =
       bpf_task_storage_get(&tasks, task, from, BPF_LOCAL_STORAGE_GET_F_CREATE);
-  // Creation fails with EEXIST (bpf_local_storage_update, BPF_NOEXIST) when an attach and the
-  // task's own clone come at once on two CPUs: the other one's state is as good.
-  if (!state) state = state_of(task);
   if (!state) lose(PARE_LOSS_TASK);
   return state;
-}
-
-// Also for a task in scope that has no state yet: insiders are made with theirs, and an attach is
-// reported after it took effect, and for the leader of a thread group alone.
-static __always_inline struct task_state* mark_outsider(struct task_struct* task) {
-  struct task_state outsider = {.kind = OUTSIDER, .filters = task->seccomp.filter_count.counter};
-  return make_state(task, &outsider);
 }
 
 static __always_inline bool is_insider(struct task_state* state) {
@@ -82,12 +72,13 @@ static __always_inline bool is_engine_init_file(const char* name) {
   return SAME(name, "docker-init\0") || SAME(name, "podman-init\0") || SAME(name, "catatonit\0");
 }
 
-// A task of the container that has no state yet. Where a running container was joined, those that
-// were there before are its own, as far as can be known; later ones came from outside.
+// A task of the container that has no state yet: insiders are made with theirs, so it came from
+// outside. Where a running container was joined, those that were there before are its own, as far
+// as can be known.
 static __always_inline struct task_state* meet(struct task_struct* task) {
-  if (!joined_ns || task->start_time >= joined_ns) return mark_outsider(task);
-  struct task_state known = {.kind = INSIDER};
-  return make_state(task, &known);
+  struct task_state met = {.kind = OUTSIDER, .filters = task->seccomp.filter_count.counter};
+  if (joined_ns && task->start_time < joined_ns) met.kind = INSIDER;
+  return make_state(task, &met);
 }
 
 static __always_inline __u32 exe_number(struct scratch* s);
@@ -141,18 +132,8 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup* cgroup, const char* path) {
   struct scratch* s = take_scratch(0, PARE_CGROUP);
   if (!s) return 0;
   long n = bpf_probe_read_kernel_str(s->text, PARE_REQUEST_MAX, path);
-  s->record.key = id;
   s->record.request = s->length = n > 0 ? n : 0;
   send_event(s);
-  return 0;
-}
-
-SEC("tp_btf/cgroup_attach_task")
-int BPF_PROG(on_cgroup_attach, struct cgroup* cgroup, const char* path, struct task_struct* task) {
-  if (BPF_CORE_READ(cgroup, root, hierarchy_id) != 0 || !id_in_scope(BPF_CORE_READ(cgroup, kn, id)))
-    return 0;
-  // The container's own tasks may move between its cgroups.
-  if (!state_of(task)) meet(task);
   return 0;
 }
 
@@ -160,10 +141,7 @@ SEC("tp_btf/task_newtask")
 int BPF_PROG(on_newtask, struct task_struct* task) {
   if (!in_scope_seldom(task)) return 0;
   struct task_struct* parent = bpf_get_current_task_btf();
-  if (!in_scope_seldom(parent)) {  // clone3(CLONE_INTO_CGROUP)
-    mark_outsider(task);
-    return 0;
-  }
+  if (!in_scope_seldom(parent)) return 0;  // clone3(CLONE_INTO_CGROUP)
   struct task_state* from = state_of(parent);
   if (!from) {
     meet_current();
@@ -265,7 +243,6 @@ int BPF_PROG(on_exec, struct task_struct* task, int old_pid, struct linux_binprm
   bool entry = !joined_ns && state->exe == 0 && state->row == 0;
   state->exe = exe_number(s);
   state->row = row_of(state->exe);
-  s->record.exe = state->exe;
   if (entry) {
     count_call(state, state->call - 1);  // the entry's own execve began when it was an outsider
     s->record.kind = PARE_ENTRY;

@@ -21,8 +21,8 @@ enum {
 static __always_inline void add_kernel_path(struct scratch* s, int dfd, struct filename* name) {
   struct task_struct* task = bpf_get_current_task_btf();
   long n = bpf_probe_read_kernel_str(s->text, PARE_REQUEST_MAX, BPF_CORE_READ(name, name));
-  if (n <= 0) {
-    s->record.flags |= PARE_UNREADABLE;
+  if (n <= 0) {  // the kernel's own copy
+    lose(PARE_LOSS_READ);
     n = 0;
   }
   s->record.request = s->length = n;
@@ -67,13 +67,12 @@ static __always_inline void add_operation(struct scratch* s, __u64 request, __u8
       break;
     case OP_CONNECT: {
       struct io_connect* connect = (void*)request;
-      __u32 length = BPF_CORE_READ(connect, addr_len);
-      if (length > 128) length = 128;
+      void* address = BPF_CORE_READ(connect, addr);
+      __u64 length = BPF_CORE_READ(connect, addr_len);
       s->record.flags |= PARE_SOCKADDR;
-      if (bpf_probe_read_user(s->text, length & 255, BPF_CORE_READ(connect, addr)) == 0)
+      AT_MOST(length, PARE_ADDRESS_MAX);
+      if (bpf_probe_read_user(s->text, length, address) == 0)
         s->record.request = s->length = length;
-      else
-        s->record.flags |= PARE_UNREADABLE;
       break;
     }
     case OP_SOCKET: {
