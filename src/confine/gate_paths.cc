@@ -54,6 +54,7 @@ class Stream {
     message.msg_iov = parts.data();
     message.msg_iovlen = parts.size();
     while (true) {
+      if (stop_) return ec = system_error(ECANCELED), 0;  // also where a body never ends
       ssize_t n = recvmsg(fd_.get(), &message, 0);
       if (n > 0) return bytes_ += static_cast<uint64_t>(n), ec = {}, static_cast<size_t>(n);
       if (n == 0) return ec = asio::error::eof, 0;

@@ -1,5 +1,7 @@
 #include "confine/gate_paths.h"
 
+#include <future>
+
 #include "confine/testing_gate.h"
 
 namespace pare::confine {
@@ -122,6 +124,26 @@ TEST_F(PathGateTest, NoBodyBecomesARequest) {
   std::string got =
       ask("POST /infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n" + body);
   EXPECT_EQ(got.find("HTTP/1.1 200"), 0u) << got;
+}
+
+TEST(PathGateOf, ABodyWithoutEndDoesNotKeepItFromEnding) {
+  InnerServer server([](int fd) { read_all(fd); });
+  PARE_NEEDS_NETNS(server);
+  Door door = any_door();
+  auto gate = PathGate::open(door, {server.pid()}, {}, rules());
+  ASSERT_TRUE(gate) << gate.error().message;
+  UniqueFd client = client_of(door);
+  write_all(client.get(), "POST /infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  std::atomic<bool> stop{false};
+  std::thread sender([&] {
+    while (!stop && write_all(client.get(), "4\r\nbody\r\n")) {
+    }
+  });
+  std::this_thread::sleep_for(milliseconds(100));
+  auto ended = std::async(std::launch::async, [&] { gate->reset(); });
+  EXPECT_EQ(ended.wait_for(std::chrono::seconds(5)), std::future_status::ready);
+  stop = true;
+  sender.join();
 }
 
 TEST_F(PathGateTest, DoesNotUpgrade) {

@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "sys/deadline.h"
 #include "sys/threads.h"
 
 namespace pare::confine {
@@ -117,7 +118,9 @@ void MetricsServer::answer(int client) const {
   setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   std::string request;
   std::array<char, 2048> buffer{};
+  sys::Deadline deadline(std::chrono::seconds(2));  // also for who sends a byte a second
   while (request.find("\r\n\r\n") == std::string::npos && request.size() < 16384) {
+    if (stop_ || deadline.passed()) return;
     ssize_t n = recv(client, buffer.data(), buffer.size(), 0);
     if (n <= 0) return;
     request.append(buffer.data(), static_cast<size_t>(n));
