@@ -111,7 +111,10 @@ class Patch(unittest.TestCase):
         pod = deployment["spec"]["template"]["spec"]
         server, sidecar = pod["containers"]
         policy = self.policy(proof)
-        self.assertEqual(pod["securityContext"]["runAsUser"], policy["user"]["uid"])
+        self.assertEqual(server["securityContext"]["runAsUser"], policy["user"]["uid"])
+        self.assertEqual(server["securityContext"]["seccompProfile"]["type"], "RuntimeDefault")
+        # The sidecar's as well: not the proof's to say.
+        self.assertNotIn("runAsUser", pod.get("securityContext", {}))
         self.assertEqual(server["securityContext"]["capabilities"],
                          {"drop": ["ALL"], "add": ["NET_RAW"]})
         self.assertIs(server["securityContext"]["privileged"], False)
