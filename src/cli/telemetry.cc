@@ -41,6 +41,11 @@ struct Breakage {
   std::string why;
 };
 
+struct Counts {
+  Attempts all;
+  confine::Stages stages;
+};
+
 class Experiment {
  public:
   explicit Experiment(const TelemetryOptions& options) : options_(options) {}
@@ -116,7 +121,7 @@ class Experiment {
     for (const check::Spec& spec : checks_)
       start.policy.ports.push_back({spec.port, "tcp", "inference"});
     start.checks = checks_;
-    start.until_exit = checks_.empty();
+    start.until_exit = start.stop_at_limit = checks_.empty();
     start.idle = idle_;
     start.patience.limit = checks_.empty() ? idle_ : ready_limit_;
     start.patience.answering = start.patience.limit;
@@ -137,8 +142,8 @@ class Experiment {
            (target_.kind == target::Kind::kImage && options_.target.network != "none");
   }
 
-  Result<Attempts> count(const std::string& label,
-                         const std::optional<std::pair<std::string, std::string>>& set) {
+  Result<Counts> count(const std::string& label,
+                       const std::optional<std::pair<std::string, std::string>>& set) {
     if (!options_.json) fmt::print(stderr, "start {}: {}\n", starts_ + 1, label);
     const bool open = options_.target.network == "open" || !options_.target.netns.empty();
     PARE_TRY(trial::StartResult result, start(set, refusal_, open));
@@ -146,20 +151,25 @@ class Experiment {
       return fail(ErrorKind::kBaseline,
                   "with " + label + " the server is not ready: " + result.why);
     lost_ = lost_ || result.evidence->loss.any();
-    return confine::attempts_of(*result.evidence);
+    return Counts{confine::attempts_of(*result.evidence),
+                  confine::stages_of(*result.evidence, result.stages)};
   }
 
   Status try_variables() {
     PARE_TRY(baseline_, count("none of the variables set", std::nullopt));
     for (const confine::TelemetryVariable& variable : variables_) {
-      PARE_TRY(Attempts with,
+      PARE_TRY(Counts with,
                count(variable.name + "=" + variable.off, std::pair(variable.name, variable.off)));
+      base::Json stages = {{"with", confine::to_json(with.stages)}, {"control", nullptr}};
       std::optional<Attempts> control;
       if (!variable.on.empty()) {
-        PARE_TRY(control, count(variable.name + "=" + variable.on + " (control)",
-                                std::pair(variable.name, variable.on)));
+        PARE_TRY(Counts on, count(variable.name + "=" + variable.on + " (control)",
+                                  std::pair(variable.name, variable.on)));
+        stages["control"] = confine::to_json(on.stages);
+        control = on.all;
       }
-      verdicts_.push_back(confine::judge(variable, baseline_, with, control));
+      verdicts_.push_back(confine::judge(variable, baseline_.all, with.all, control));
+      stages_.push_back(std::move(stages));
     }
     return {};
   }
@@ -221,11 +231,15 @@ class Experiment {
                        {"idleSeconds", static_cast<double>(idle_.count()) / 1000},
                        {"inference", !checks_.empty()},
                        {"lossless", !lost_},
-                       {"baseline", baseline_},
+                       {"baseline", baseline_.all},
+                       {"baselineStages", confine::to_json(baseline_.stages)},
                        {"variables", base::Json::array()},
                        {"breakage", base::Json::array()},
                        {"advice", advice()}};
-    for (const auto& verdict : verdicts_) json["variables"].push_back(to_json(verdict));
+    for (size_t i = 0; i < verdicts_.size(); ++i) {
+      json["variables"].push_back(to_json(verdicts_[i]));
+      json["variables"].back()["stages"] = stages_[i];
+    }
     for (const Breakage& row : breakage_)
       json["breakage"].push_back({{"egress", row.kind},
                                   {"ready", row.ready},
@@ -239,8 +253,9 @@ class Experiment {
 
   std::string text() const {
     std::string text;
-    for (const auto& [name, attempts] : baseline_)
-      text += fmt::format("without any variable: {} attempts to {}\n", attempts, name);
+    for (const auto& [name, attempts] : baseline_.all)
+      text += fmt::format("without any variable: {} attempts to {} ({})\n", attempts, name,
+                          confine::stages_text(baseline_.stages, name));
     for (const auto& verdict : verdicts_)
       text += fmt::format("{}={}: {} ({}){}\n", verdict.variable.name, verdict.variable.off,
                           to_string(verdict.effect), verdict.because,
@@ -298,8 +313,9 @@ class Experiment {
   std::vector<check::Spec> checks_;
   std::optional<Workshop> workshop_;
   std::vector<confine::TelemetryVariable> variables_;
-  Attempts baseline_;
+  Counts baseline_;
   std::vector<confine::TelemetryVerdict> verdicts_;
+  std::vector<base::Json> stages_;  // of each verdict's runs
   std::vector<Breakage> breakage_;
   int starts_ = 0;
   bool lost_ = false;

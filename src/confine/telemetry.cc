@@ -94,6 +94,37 @@ Attempts attempts_of(const evidence::Evidence& evidence) {
   return attempts;
 }
 
+Stages stages_of(const evidence::Evidence& whole,
+                 const std::vector<std::pair<std::string, evidence::Evidence>>& stages) {
+  evidence::Evidence connections;
+  connections.egress = whole.egress;
+  const Attempts connected = attempts_of(connections);
+  Stages counted;
+  for (const auto& [name, evidence] : stages) {
+    evidence::Evidence one = evidence;
+    auto is_connected = [&](const evidence::DnsFact& fact) {
+      return connected.count(fact.name) > 0;
+    };
+    one.dns.erase(std::remove_if(one.dns.begin(), one.dns.end(), is_connected), one.dns.end());
+    counted.emplace_back(name, attempts_of(one));
+  }
+  return counted;
+}
+
+nlohmann::json to_json(const Stages& stages) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [name, attempts] : stages) json[name] = attempts;
+  return json;
+}
+
+std::string stages_text(const Stages& stages, const std::string& destination) {
+  std::vector<std::string> parts;
+  for (const auto& [name, attempts] : stages)
+    if (uint64_t count = count_in(attempts, destination); count > 0)
+      parts.push_back(fmt::format("{} {}", name, count));
+  return base::join(parts, ", ");
+}
+
 std::vector<TelemetryVariable> variables_to_try(const target::Server* server,
                                                 const std::vector<std::string>& users) {
   std::vector<TelemetryVariable> all;

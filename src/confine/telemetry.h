@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "evidence/evidence.h"
@@ -26,6 +27,16 @@ using Attempts = std::map<std::string, uint64_t>;  // by destination's name, els
 
 // Connections and datagrams by name; of names that were only asked for, the questions.
 Attempts attempts_of(const evidence::Evidence& evidence);
+
+// Attempts by stage of a run, in its order: "start-up", "idle", "inference", "shutdown".
+using Stages = std::vector<std::pair<std::string, Attempts>>;
+
+// `whole`: the run's. A name that was connected to in any stage counts by its connections in all.
+Stages stages_of(const evidence::Evidence& whole,
+                 const std::vector<std::pair<std::string, evidence::Evidence>>& stages);
+nlohmann::json to_json(const Stages& stages);
+// "start-up 3, idle 12" of one destination; stages without attempts are left out.
+std::string stages_text(const Stages& stages, const std::string& destination);
 
 // The server's own variables first, then the user's ("K=V"). Each name and value once.
 std::vector<TelemetryVariable> variables_to_try(const target::Server* server,

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 namespace pare::confine {
 namespace {
 
@@ -41,6 +43,25 @@ TEST(Telemetry, QuestionsCountWhereNothingFollowedThem) {
   evidence.egress[2].destination = "203.0.113.9";
   evidence.egress[2].attempts = 1;
   EXPECT_EQ(attempts_of(evidence), (Attempts{{"a.test", 5}, {"b.test", 7}, {"203.0.113.9", 1}}));
+}
+
+TEST(Telemetry, StagesSumUpToTheWhole) {
+  auto run = [](uint64_t connections, uint64_t questions, uint64_t asked_alone) {
+    evidence::Evidence evidence;
+    evidence.dns = {{"a.test", "A", asked_alone}, {"b.test", "A", questions}};
+    evidence.egress.resize(1);
+    evidence.egress[0].name = "b.test";
+    evidence.egress[0].attempts = connections;
+    return evidence;
+  };
+  evidence::Evidence idle = run(0, 2, 3);
+  idle.egress.clear();
+  const Stages stages = stages_of(run(7, 3, 5), {{"start-up", run(7, 1, 2)}, {"idle", idle}});
+  EXPECT_EQ(stages,
+            (Stages{{"start-up", {{"a.test", 2}, {"b.test", 7}}}, {"idle", {{"a.test", 3}}}}));
+  EXPECT_EQ(stages_text(stages, "a.test"), "start-up 2, idle 3");
+  EXPECT_EQ(stages_text(stages, "b.test"), "start-up 7");
+  EXPECT_EQ(to_json(stages)["idle"]["a.test"], 3);
 }
 
 TEST(Telemetry, VariablesComeFromTheServerAndTheUser) {

@@ -97,6 +97,8 @@ class KernelRecorder final : public Recorder {
   Status join(const std::string& cgroup, int pid);
   Status arm(const std::string& cgroup_leaf) override;
   Status mark_ready() override;
+  void next_stage() override;
+  const std::vector<evidence::Evidence>& stages() const override { return stages_; }
   Result<evidence::Evidence> finish() override;
 
  private:
@@ -124,6 +126,7 @@ class KernelRecorder final : public Recorder {
   uint64_t malformed_ = 0, unattached_ = 0;
   CallCounts pull_;
   std::string ready_;
+  std::vector<evidence::Evidence> stages_;
 };
 
 int KernelRecorder::take(void* self, void* data, size_t size) {
@@ -242,6 +245,14 @@ Status KernelRecorder::mark_ready() {
   return {};
 }
 
+void KernelRecorder::next_stage() {
+  FlowCounts so_far;
+  for_each_entry<pare_flow_key, pare_flow>(
+      skeleton_->maps.flows,
+      [&](const auto& key, const auto& flow) { so_far[flow_id(key)] = flow.attempts; });
+  ledger_.traffic().next_stage(std::move(so_far));
+}
+
 CallCounts KernelRecorder::read_calls() const {
   CallCounts calls;
   auto counts = std::make_unique<std::array<uint64_t, PARE_SYSCALLS>>();
@@ -335,6 +346,7 @@ Result<evidence::Evidence> KernelRecorder::finish() {
   evidence.areas = areas_.facts();
   fill_syscalls(evidence);
   read_traffic();
+  stages_ = ledger_.traffic().stages();
   ledger_.fill(evidence);
   fill_loss(evidence);
   return evidence;

@@ -52,6 +52,10 @@ class Recorder {
   virtual Status arm(const std::string& cgroup_leaf) = 0;
   // From now on facts belong to the serve phase.
   virtual Status mark_ready() = 0;
+  // What is tried from now on belongs to another stage.
+  virtual void next_stage() = 0;
+  // After finish(): what was tried in each stage; egress and DNS facts alone.
+  virtual const std::vector<evidence::Evidence>& stages() const = 0;
   // Detaches, drains, reads the loss counters last. coverage is kEntry only when the entry point's
   // own execve was seen; else kAttached.
   virtual Result<evidence::Evidence> finish() = 0;

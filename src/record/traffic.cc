@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "base/text.h"
 #include "record/dns.h"
@@ -65,8 +66,13 @@ void Traffic::add_dns(std::string_view bytes, bool answer) {
   auto message = parse_dns(bytes);
   if (!message || message->response != answer) return;
   if (!answer) {
-    for (const auto& question : message->questions)
-      if (questions_.size() < kMaxQuestions) ++questions_[{question.name, question.type}];
+    for (const auto& question : message->questions) {
+      if (questions_.size() >= kMaxQuestions) continue;
+      std::vector<uint64_t>& counts = questions_[{question.name, question.type}];
+      const size_t stage = stage_;
+      if (counts.size() <= stage) counts.resize(stage + 1);
+      ++counts[stage];
+    }
     return;
   }
   for (const std::string& address : message->addresses)
@@ -105,22 +111,62 @@ std::set<std::string> Traffic::own_addresses() const {
   return own;
 }
 
+FlowId flow_id(const pare_flow_key& key) {
+  FlowId id;
+  std::memcpy(id.data(), &key, sizeof(key));
+  return id;
+}
+
+std::optional<evidence::EgressFact> Traffic::fact(const pare_flow_key& key, uint64_t attempts,
+                                                  const std::set<std::string>& own) const {
+  evidence::EgressFact fact;
+  fact.destination = address_text(key.address);
+  if (attempts == 0 || stays_on_host(fact.destination) || own.count(fact.destination) > 0)
+    return std::nullopt;
+  fact.port = key.port;
+  fact.protocol = protocol_name(key);
+  if (auto name = names_.find(fact.destination); name != names_.end()) fact.name = name->second;
+  fact.attempts = attempts;
+  fact.phase = key.serve != 0 ? evidence::Phase::kServe : evidence::Phase::kPull;
+  return fact;
+}
+
+void Traffic::next_stage(FlowCounts so_far) {
+  cuts_.push_back(std::move(so_far));
+  ++stage_;
+}
+
+std::vector<evidence::Evidence> Traffic::stages() const {
+  const std::set<std::string> own = own_addresses();
+  std::vector<evidence::Evidence> stages(cuts_.size() + 1);
+  for (const auto& [key, flow] : flows_) {
+    uint64_t before = 0;
+    for (size_t i = 0; i < stages.size(); ++i) {
+      uint64_t until = flow.attempts;
+      if (i < cuts_.size()) {
+        auto cut = cuts_[i].find(flow_id(key));
+        until = cut == cuts_[i].end() ? 0 : cut->second;
+      }
+      if (auto egress = fact(key, until - std::min(before, until), own))
+        stages[i].egress.push_back(*egress);
+      before = until;
+    }
+  }
+  for (const auto& [question, counts] : questions_)
+    for (size_t i = 0; i < counts.size(); ++i)
+      if (counts[i] > 0) stages[i].dns.push_back({question.first, question.second, counts[i]});
+  return stages;
+}
+
 void Traffic::fill(evidence::Evidence& evidence, int& id) {
   const std::set<std::string> own = own_addresses();
   for (const auto& [key, flow] : flows_) {
-    evidence::EgressFact fact;
-    fact.destination = address_text(key.address);
-    if (flow.attempts == 0 || stays_on_host(fact.destination) || own.count(fact.destination) > 0)
-      continue;
-    fact.port = key.port;
-    fact.protocol = protocol_name(key);
-    if (auto name = names_.find(fact.destination); name != names_.end()) fact.name = name->second;
-    fact.attempts = flow.attempts;
-    fact.outcome = outcome_name(flow);
-    fact.phase = key.serve != 0 ? evidence::Phase::kServe : evidence::Phase::kPull;
+    auto egress = fact(key, flow.attempts, own);
+    if (!egress) continue;
+    egress->outcome = outcome_name(flow);
     if (flow.attempts >= kMinAttemptsForPeriod)
-      fact.period_ms = (flow.last_ns - flow.first_ns) / (flow.attempts - 1) / 1'000'000;
-    evidence.egress.push_back(std::move(fact));
+      egress->period_ms = (flow.last_ns - flow.first_ns) / (flow.attempts - 1) / 1'000'000;
+    evidence.egress.push_back(std::move(*egress));
   }
   std::sort(evidence.egress.begin(), evidence.egress.end(), [](const auto& a, const auto& b) {
     return std::tie(a.destination, a.port, a.protocol, a.phase) <
@@ -137,8 +183,9 @@ void Traffic::fill(evidence::Evidence& evidence, int& id) {
   std::sort(evidence.listeners.begin(), evidence.listeners.end(), [](const auto& a, const auto& b) {
     return std::tie(a.port, a.protocol, a.address) < std::tie(b.port, b.protocol, b.address);
   });
-  for (const auto& [question, count] : questions_)
-    evidence.dns.push_back({question.first, question.second, count});
+  for (const auto& [question, counts] : questions_)
+    evidence.dns.push_back({question.first, question.second,
+                            std::accumulate(counts.begin(), counts.end(), uint64_t{0})});
 }
 
 }  // namespace pare::record

@@ -58,7 +58,9 @@ class Session {
   Result<StartResult> run() {
     PARE_CHECK_OK(open());
     if (start_.until_exit) {
+      stages_[0] = "start-up and idle";
       result_.exit = container_->wait(start_.patience.limit);
+      if (start_.stop_at_limit) PARE_CHECK_OK(stop());
     } else {
       PARE_CHECK_OK(reach_readiness());
       if (result_.ready) PARE_CHECK_OK(run_checks());
@@ -146,7 +148,10 @@ class Session {
     PARE_TRY(result_.readiness,
              check::wait_ready(specs, subject_, start_.patience, [this] { return alive(); }));
     result_.ready = result_.readiness.pass;
-    if (result_.ready) return recorder_ ? recorder_->mark_ready() : Status{};
+    if (result_.ready) {
+      next_stage("idle");
+      return recorder_ ? recorder_->mark_ready() : Status{};
+    }
     if (result_.readiness.gone) container_->wait(milliseconds(2'000));  // for its exit code
     std::string why = alive() ? result_.readiness.why + unreachable_clause(specs) : ended();
     result_.checks.push_back({result_.readiness.name, false, why, false});
@@ -182,9 +187,16 @@ class Session {
     return {};
   }
 
+  void next_stage(const char* name) {
+    if (!recorder_) return;
+    recorder_->next_stage();
+    stages_.emplace_back(name);
+  }
+
   Status run_checks() {
     sys::Deadline idle(start_.idle);
     while (alive() && idle.sleep(milliseconds(100))) continue;
+    next_stage("inference");
     for (const check::Spec& spec : start_.detect ? result_.detected : start_.checks) {
       PARE_TRY(check::CheckResult one, check::run(spec, subject_));
       std::string why = !one.pass && !alive() ? ended() : one.why;
@@ -204,6 +216,7 @@ class Session {
     if (recorder_) identify_listeners();
     if (!alive()) return {};
     auto asked = Clock::now();
+    next_stage("shutdown");
     PARE_CHECK_OK(container_->signal(start_.stop_limit.count() > 0 ? SIGTERM : SIGKILL));
     engine::ExitState exit = container_->wait(start_.stop_limit);
     bool clean = start_.stop_limit.count() > 0 && exit.exited &&
@@ -252,6 +265,8 @@ class Session {
 
   Status collect_evidence() {
     PARE_TRY(evidence::Evidence evidence, recorder_->finish());
+    for (size_t i = 0; i < stages_.size(); ++i)
+      result_.stages.emplace_back(stages_[i], recorder_->stages().at(i));
     annotate_owners(evidence, *start_.engine, *start_.target, start_.volume_path);
     annotate_listeners(evidence, identities_);
     annotate_log(evidence, start_.options.log_path, since(began_));
@@ -266,6 +281,7 @@ class Session {
   std::unique_ptr<record::Recorder> recorder_;
   check::Subject subject_;
   std::vector<evidence::ListenerFact> identities_;
+  std::vector<std::string> stages_ = {"start-up"};
   Clock::time_point began_ = Clock::now();
 };
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -29,6 +30,7 @@ struct Start {
   bool record = true;
   bool ask_endpoints = false;  // which known paths the ports answer; it makes some 30 requests each
   bool until_exit = false;     // observe a program that ends by itself: no readiness, no stop
+  bool stop_at_limit = false;  // until_exit: it is told to stop, else killed
   std::chrono::milliseconds idle{0};             // left alone between readiness and the checks
   check::Patience patience;                      // until readiness; observe: `limit` until the exit
   std::chrono::milliseconds stop_limit{10'000};  // SIGTERM to exit; 0: kill at once
@@ -40,6 +42,9 @@ struct StartResult {
   bool ready = false;
   std::vector<prove::CheckOutcome> checks;  // the specs', then the implied ones
   std::optional<evidence::Evidence> evidence;
+  // What was tried in each stage: "start-up", "idle", "inference", "shutdown", as far as it came;
+  // egress and DNS facts alone.
+  std::vector<std::pair<std::string, evidence::Evidence>> stages;
   std::vector<check::Spec> detected;
   check::Ready readiness;
   engine::ExitState exit;  // of a container that ended by itself

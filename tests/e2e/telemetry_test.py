@@ -35,8 +35,27 @@ class TelemetryTest(Ground):
                 tried = variable["control"]["203.0.113.5"]
                 self.assertTrue(10 <= tried <= 31, found)
                 self.assertEqual("203.0.113.5" in variable["without"], mode != "quiet")
+                stages = found["baselineStages"]
+                self.assertEqual("203.0.113.7" in stages["shutdown"], mode != "quiet", found)
+                self.assertNotIn("203.0.113.7", stages["start-up and idle"])
                 if mode == "half":
                     self.assertEqual(set(variable["with"]), {"203.0.113.6"})
+
+    def test_each_stage_is_counted(self):
+        words = ("telemetry_stages", [], "--idle", "1s", "--check", INFER, "--env", "Y=1")
+        _, found, _ = self.telemetry(*words)
+        stages = {name: set(hosts) for name, hosts in found["baselineStages"].items()}
+        self.assertEqual(stages, {
+            "start-up": {"203.0.113.11"},
+            "idle": {"203.0.113.12"},
+            "inference": {"203.0.113.13"},
+            "shutdown": {"203.0.113.14"},
+        }, found)
+        (variable,) = found["variables"]
+        self.assertEqual(set(variable["stages"]["with"]), set(stages))
+        for host in found["baseline"]:
+            total = sum(hosts.get(host, 0) for hosts in found["baselineStages"].values())
+            self.assertEqual(total, found["baseline"][host])
 
     def test_nothing_is_not_compared_with_nothing(self):
         run, found, out = self.telemetry("telemetry", ["obeys"], "--idle", "500ms", "--env", "Y=on")
