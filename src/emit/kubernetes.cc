@@ -38,6 +38,7 @@ std::vector<std::string> inexpressible(const verdict::Proof& proof) {
     out.push_back("device " + device + ": needs a device plugin");
   }
   for (const std::string& clause : nameless_egress(policy)) out.push_back(clause);
+  for (const std::string& clause : groups_of_image(proof)) out.push_back(clause);
   if (has_namespace(policy, "uts")) out.emplace_back("the host's UTS namespace");
   return out;
 }

@@ -36,6 +36,8 @@ void set_seccomp(Yaml& context, const verdict::Proof& proof, const Plan& plan,
 // `patch`: only what a container's own context cannot say, as the Pod has others in it.
 Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const Options& options,
                           bool patch = false);
+// Groups that the image itself may give the server although the policy does not, one clause each.
+std::vector<std::string> groups_of_image(const verdict::Proof& proof);
 Yaml container_security_context(const privilege::Policy& policy);
 // Text with nothing for Kubernetes to expand: it takes $(NAME) in command, args and env values.
 std::string unexpanded(const std::string& text);

@@ -234,6 +234,23 @@ Yaml pod_security_context(const verdict::Proof& proof, const Plan& plan, const O
   return context;
 }
 
+// Kubernetes documentation, Configure fine-grained SupplementalGroups control.
+std::vector<std::string> groups_of_image(const verdict::Proof& proof) {
+  std::vector<std::string> out;
+  const privilege::User &asked = proof.asked.user, &user = proof.policy.user;
+  if (proof.target.kind != target::Kind::kImage || asked.uid != user.uid) return out;
+  for (uint32_t gid : asked.groups) {
+    const auto& kept = user.groups;
+    if (gid == user.gid || std::find(kept.begin(), kept.end(), gid) != kept.end()) continue;
+    out.push_back(
+        fmt::format("that the group {0} is left out: where the image's /etc/group has the user in "
+                    "it, runtimes add it (supplementalGroupsPolicy: Strict, Kubernetes 1.33, "
+                    "keeps it out)",
+                    gid));
+  }
+  return out;
+}
+
 Yaml container_security_context(const privilege::Policy& policy) {
   Yaml capabilities = Yaml::map();
   capabilities.set("drop", std::vector<std::string>{"ALL"});

@@ -258,6 +258,15 @@ TEST(Overlay, TheWorkloadAndItsContainerCanBeNamed) {
   EXPECT_EQ(kustomization["patches"].at(0)["target"]["name"], "web");
 }
 
+TEST(Kubernetes, AGroupThatTheImageMayGiveIsSaid) {
+  verdict::Proof proof = image_proof("kubernetes");
+  proof.asked.user = proof.policy.user;
+  proof.policy.user.groups = {107};
+  std::string head = content_of(emitted(proof, "kubernetes"), "deployment.yaml");
+  EXPECT_THAT(head, HasSubstr("that the group 44 is left out"));
+  EXPECT_THAT(head, ::testing::Not(HasSubstr("group 107")));
+}
+
 TEST(Kubernetes, AGroupThatOnlyTheFirstStartTakesIsThePullJobs) {
   verdict::Proof proof = llama_proof();
   verdict::Verdict group;

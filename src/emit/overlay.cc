@@ -118,6 +118,7 @@ Header overlay_header(const verdict::Proof& proof, const Plan& plan, const Optio
       "the cluster's network plug-in enforces NetworkPolicy",
       "no other NetworkPolicy admits more to these Pods: what each admits adds up"};
   header.inexpressible = nameless_egress(proof.policy);
+  for (const std::string& clause : groups_of_image(proof)) header.inexpressible.push_back(clause);
   for (const Scratch& s : plan.scratch) {
     if (!s.copy_up) continue;
     header.inexpressible.push_back("what the image has at " + s.path +

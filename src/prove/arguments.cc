@@ -22,7 +22,7 @@ constexpr std::array<Row, 3> kRows = {{
     {"clone", 0, kNewNamespaces, true},
 }};
 
-uint64_t calls_of(const evidence::Evidence& evidence, const std::string& name) {
+uint64_t times_made(const evidence::Evidence& evidence, const std::string& name) {
   uint64_t count = 0;
   for (const evidence::SyscallFact& fact : evidence.syscalls) {
     if (fact.name == name) count += fact.count;
@@ -38,7 +38,7 @@ bool collect(const Row& row, const evidence::Evidence& evidence, std::set<uint64
     known += fact.count;
     values.insert(fact.values[row.index] & row.mask);
   }
-  return known >= calls_of(evidence, row.syscall);
+  return known >= times_made(evidence, row.syscall);
 }
 
 }  // namespace

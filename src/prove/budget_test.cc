@@ -230,11 +230,5 @@ TEST(Statistics, BoundOfADifference) {
   EXPECT_LT(worse_by_at_most({120, 120}, {120, 120}), 0.03);
 }
 
-TEST(Statistics, WordsThatRepeatedFailuresEarn) {
-  EXPECT_LT(chance_of(3, 8), 0.002);
-  EXPECT_LT(chance_of(4, 8), 0.0005);
-  EXPECT_EQ(chance_of(0, 5), 1);
-}
-
 }  // namespace
 }  // namespace pare::prove

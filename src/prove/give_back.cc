@@ -157,15 +157,12 @@ class Reader {
   void read_syscall(const evidence::SyscallFact& fact) {
     if (fact.refused == 0 || !withheld({Axis::kSyscall, "any"})) return;
     Privilege judged = judged_by(fact.name);
-    if (choice_.granted.count(judged) > 0) {
+    if (judged.value.empty() || choice_.granted.count(judged) > 0) {
       hints_.calls.insert(fact.name);  // not listed, or not with these arguments
-    } else if (!judged.value.empty()) {
-      Element element{judged};
-      universe_.add(element);
-      suspect(element.privilege, universe_.find(element.privilege)->used);
-    } else {
-      hints_.calls.insert(fact.name);
+      return;
     }
+    universe_.add({judged});
+    suspect(judged, universe_.find(judged)->used);
   }
 
   void read_egress(const evidence::EgressFact& fact) {

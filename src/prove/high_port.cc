@@ -132,8 +132,8 @@ verdict::Fix move_fix(const Universe& universe) {
   if (!move.arguments.empty()) settings.push_back(base::join(move.arguments, " "));
   for (const std::string& word : move.arguments) changes.push_back("argument=" + word);
   for (const auto& [name, value] : move.environment) {
-    settings.push_back(name + "=" + value);
-    changes.push_back("env=" + name + "=" + value);
+    settings.push_back(fmt::format("{}={}", name, value));
+    changes.push_back(fmt::format("env={}={}", name, value));
   }
   return {fmt::format("listen on {} with {}", base::join(ports, " and "),
                       base::join(settings, " and ")),

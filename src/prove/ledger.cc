@@ -76,12 +76,10 @@ void Ledger::judge_again() {
 }
 
 Record& Ledger::record_of(const Request& request) {
-  for (Record& record : records_) {
-    if (record.cold == request.cold && record.restart == request.restart &&
-        record.policy == request.policy) {
-      return record;
-    }
-  }
+  auto known = std::find_if(records_.begin(), records_.end(), [&](const Record& record) {
+    return record.is_of(request.policy, request.cold, request.restart);
+  });
+  if (known != records_.end()) return *known;
   return records_.emplace_back(Record{request.policy, request.cold, request.restart, {}});
 }
 
@@ -158,12 +156,10 @@ Step<const Record*> Ledger::take(const Request& request, Outcome outcome) {
 }
 
 const Record* Ledger::find(const privilege::Policy& policy, bool cold, bool restart) const {
-  for (const Record& record : records_) {
-    if (record.cold == cold && record.restart == restart && record.policy == policy) {
-      return &record;
-    }
-  }
-  return nullptr;
+  auto known = std::find_if(records_.begin(), records_.end(), [&](const Record& record) {
+    return record.is_of(policy, cold, restart);
+  });
+  return known == records_.end() ? nullptr : &*known;
 }
 
 void Ledger::learn_implied(int id) {

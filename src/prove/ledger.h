@@ -42,6 +42,9 @@ struct Record {
   bool restart = false;
   std::vector<Trial> trials;
 
+  bool is_of(const privilege::Policy& other, bool from_cold, bool with_restart) const {
+    return cold == from_cold && restart == with_restart && policy == other;
+  }
   std::vector<int> ids(bool pass) const;
   int passes() const { return static_cast<int>(ids(true).size()); }
   int fails() const { return static_cast<int>(ids(false).size()); }

@@ -1,5 +1,7 @@
 #include "prove/settings.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/text.h"
@@ -49,8 +51,8 @@ verdict::Fix fix_of(const Switches& switches) {
     changes.push_back("without-argument=" + word);
   }
   for (const auto& [name, value] : switches.environment) {
-    texts.push_back("with " + name + "=" + value);
-    changes.push_back("env=" + name + "=" + value);
+    texts.push_back(fmt::format("with {}={}", name, value));
+    changes.push_back(fmt::format("env={}={}", name, value));
   }
   return {"start it " + base::join(texts, " and "), base::join(changes, " ")};
 }
@@ -139,7 +141,7 @@ Switches Settings::learn(int id, const evidence::Evidence& evidence, const Switc
     if (!includes(under, host.off) || tried(evidence, host.name)) continue;
     useful = both(useful, host.off);
     const auto& [name, value] = *host.off.environment.begin();
-    answer_.telemetry[host.name] = name + "=" + value;
+    answer_.telemetry[host.name] = fmt::format("{}={}", name, value);
   }
   if (!useful.empty()) answer_.settings_trial = id;
   return useful;

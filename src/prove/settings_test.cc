@@ -185,7 +185,7 @@ TEST(Settings, APortIsNotMovedWhereEveryUidMayBindIt) {
   EXPECT_THAT(c.not_unneeded(), IsEmpty());
 }
 
-evidence::Evidence calls_socket(std::vector<uint64_t> families, uint64_t calls) {
+evidence::Evidence calls_socket(const std::vector<uint64_t>& families, uint64_t calls) {
   evidence::Evidence evidence;
   evidence.syscalls.push_back({"socket", calls});
   for (uint64_t family : families) {

@@ -34,11 +34,4 @@ double worse_by_at_most(Tally baseline, Tally policy) {
   return std::clamp(mine - base + std::sqrt(up * up + down * down), 0.0, 1.0);
 }
 
-double chance_of(int failures, int passes) {
-  double total = failures + passes;
-  if (failures == 0 || passes == 0) return 1;
-  double p = failures / total;
-  return std::pow(p, failures) * std::pow(1 - p, passes);
-}
-
 }  // namespace pare::prove

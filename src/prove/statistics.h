@@ -13,8 +13,4 @@ struct Tally {
 // Medicine 17, 1998, method 10). 0..1; 1 when either was never run.
 double worse_by_at_most(Tally baseline, Tally policy);
 
-// The most likely that chance alone makes `failures` failures without a privilege beside `passes`
-// passes with it, whatever the target's own failure rate: max over p of p^f (1-p)^n.
-double chance_of(int failures, int passes);
-
 }  // namespace pare::prove

@@ -111,6 +111,7 @@ std::vector<OpenEndpoint> Universe::open_endpoints(
     }
   }
   std::vector<OpenEndpoint> list;
+  list.reserve(all.size());
   for (auto& [privilege, endpoint] : all) list.push_back(std::move(endpoint));
   return list;
 }

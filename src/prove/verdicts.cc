@@ -25,7 +25,7 @@ class Words {
  public:
   Words(const Universe& universe, const Ledger& ledger, const Answer& answer, verdict::Proof& proof)
       : universe_(universe), ledger_(ledger), answer_(answer), proof_(proof) {
-    no_worse_ = answer.flaky && answer.worse_by <= kFlakyMargin;
+    no_worse_ = answer.flaky && no_worse(answer.worse_by);
     loss_ = loss_clause(universe, answer);
   }
 
