@@ -330,14 +330,18 @@ TEST_F(RecorderTest, CallsThroughForeignGatesCarryTheirName) {
 TEST_F(RecorderTest, EachProgramHasASetOfCallsOfItsOwn) {
   Container container(R"(
     if (argc > 1) {
-      for (int i = 0; i < 5; i++) getppid();
       chmod("/tmp/other", 0755);
+      if (argc == 2) execl("/tmp/other", "other", "x", "again", (char*)0);
+      for (int i = 0; i < 5; i++) getppid();
       return 0;
     }
     link("/program", "/tmp/other");
     for (int i = 0; i < 2; i++) {
       getppid();
-      if (fork() == 0) { getuid(); execl("/tmp/other", "other", "x", (char*)0); }
+      if (fork() == 0) {
+        getuid();
+        execl("/tmp/other", "other", "x", (char*)0);
+      }
       wait(0);
     }
   )");
@@ -349,13 +353,13 @@ TEST_F(RecorderTest, EachProgramHasASetOfCallsOfItsOwn) {
   EXPECT_EQ(calls["getppid"], (Counts{{"/program", 2}, {"/tmp/other", 10}}));
   EXPECT_EQ(calls["getuid"], (Counts{{"/program", 2}}));
   // A program's own execve is the doing of who executes it; the entry point's is its own.
-  EXPECT_EQ(calls["execve"], (Counts{{"/program", 3}}));
-  // Executed twice it is one program, with one fact of it.
+  EXPECT_EQ(calls["execve"], (Counts{{"/program", 3}, {"/tmp/other", 2}}));
+  // Executed four times, by two programs, it is one program, with one fact of it.
   ASSERT_EQ(evidence.files.size(), 2U) << testing::list_files(evidence);
   const evidence::FileFact* changed = file_fact(evidence, "/tmp/other", "chmod");
   ASSERT_NE(changed, nullptr);
   EXPECT_EQ(changed->exe, "/tmp/other");
-  EXPECT_EQ(changed->count, 2U);
+  EXPECT_EQ(changed->count, 4U);
 }
 
 }  // namespace
