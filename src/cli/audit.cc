@@ -64,8 +64,10 @@ void add_directory(const std::string& path, Inputs* inputs) {
   }
   std::sort(found.begin(), found.end());
   for (const std::string& file : found) add_file(file, inputs);
-  if (error) {
-    inputs->failed.emplace_back(inputs->files.size(), error.message());
+  // A directory that is named wrongly must not pass.
+  std::string why = error ? error.message() : "holds no file that pare audits: name one by itself";
+  if (error || found.empty()) {
+    inputs->failed.emplace_back(inputs->files.size(), why);
     inputs->files.push_back({path, ""});
   }
 }

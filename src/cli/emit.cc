@@ -96,9 +96,11 @@ Result<int> emit_files(const EmitOptions& options) {
     return 0;
   }
   if (options.out.empty()) {
-    // One file is ready for a pipe; several are told apart by their names.
+    // One file is ready for a pipe, and so are several of YAML; others are told apart by their
+    // names.
     for (const emit::File& file : files) {
-      if (files.size() > 1) fmt::print("# ---- {}\n", file.name);
+      bool yaml = base::ends_with(file.name, ".yaml");
+      if (files.size() > 1) fmt::print("{}# ---- {}\n", yaml ? "---\n" : "", file.name);
       fmt::print("{}", file.content);
     }
     return 0;

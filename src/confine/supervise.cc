@@ -254,6 +254,9 @@ void Supervisor::watch(Life& life, const std::atomic<bool>& stop) {
   while (!stop) {
     life.exit = life.container->wait(kLook);
     if (life.exit.exited) {
+      // Who comes from now on waits for the next life; what is open gets the end of what was said.
+      if (life.gate) life.gate->drain(milliseconds(100));
+      for (auto& [name, gate] : life.path_gates) gate->drain(milliseconds(100));
       tell("the server " + exit_text(life.exit));
       return;
     }

@@ -65,6 +65,10 @@ class Audit(unittest.TestCase):
                 self.assertEqual(run("audit", self.file, "--format", form).returncode, 1)
                 self.assertEqual(run("audit", self.file, bad, "--format", form).returncode, 5)
         self.assertEqual(run("audit", self.work / "absent.yaml").returncode, 5)
+        (self.work / "nothing").mkdir()
+        nothing = run("audit", self.work / "nothing")
+        self.assertEqual(nothing.returncode, 5)
+        self.assertIn("holds no file that pare audits", nothing.stdout)
         self.assertEqual(run("audit", self.file, "--format", "x").returncode, 2)
 
     def test_fail_on(self):
