@@ -96,10 +96,10 @@ Result<int> emit_files(const EmitOptions& options) {
     return 0;
   }
   if (options.out.empty()) {
-    // One file is ready for a pipe, and so are several of YAML; others are told apart by their
-    // names.
+    // One file is ready for a pipe; several are told apart by their names, YAML's as documents of
+    // one stream.
     for (const emit::File& file : files) {
-      bool yaml = base::ends_with(file.name, ".yaml");
+      bool yaml = base::ends_with(file.name, ".yaml") || base::ends_with(file.name, ".json");
       if (files.size() > 1) fmt::print("{}# ---- {}\n", yaml ? "---\n" : "", file.name);
       fmt::print("{}", file.content);
     }
