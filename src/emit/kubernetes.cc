@@ -61,6 +61,10 @@ std::vector<std::string> extra_assumptions(const verdict::Proof& proof, const Pl
   bool secrets = std::any_of(plan.env.begin(), plan.env.end(),
                              [](const target::EnvVar& v) { return v.secret; });
   if (secrets) out.push_back("the Secret " + plan.name + "-secrets holds the keys that are named");
+  if (secrets && pull_phase(proof)) {
+    out.emplace_back(
+        "serving takes those keys, which was not asked: remove here what the pull alone needs");
+  }
   bool copies = std::any_of(plan.scratch.begin(), plan.scratch.end(),
                             [](const Scratch& s) { return s.copy_up; });
   if (copies) out.emplace_back("the image has cp");
