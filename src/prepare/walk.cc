@@ -73,8 +73,10 @@ class Walk {
 
   void do_job(Job& job) {
     if (!job.directory.empty()) return enter(job.node, job.directory);
+    count(job.entries.size());
     for (const auto& [name, type] : job.entries) {
-      note(visitor_.entry(*job.node, name, type), job.node->path_of(name));
+      const Node& node = *job.node;
+      note(visitor_.entry(node, name, type), [&, &leaf = name] { return node.path_of(leaf); });
     }
   }
 
@@ -82,7 +84,10 @@ class Walk {
   std::shared_ptr<Node> make_node(const std::shared_ptr<Node>& parent, const std::string& name,
                                   UniqueFd fd) {
     return {new Node{parent, name, std::move(fd)}, [this](Node* node) {
-              if (visitor_.directory) note(visitor_.directory(*node), node->path());
+              if (visitor_.directory) {
+                count(1);
+                note(visitor_.directory(*node), [&] { return node->path(); });
+              }
               delete node;
             }};
   }
@@ -90,12 +95,16 @@ class Walk {
   void enter(const std::shared_ptr<Node>& parent, const std::string& name) {
     int at = parent ? parent->fd.get() : volume_.fd();
     auto fd = volume_.open_at(at, name, O_RDONLY | O_DIRECTORY);
-    if (!fd) return note(tl::unexpected(fd.error()), parent ? parent->path_of(name) : name);
+    if (!fd) {
+      count(1);
+      return note(tl::unexpected(fd.error()),
+                  [&] { return parent ? parent->path_of(name) : name; });
+    }
     auto node = make_node(parent, name, std::move(*fd));
     // fdopendir(3) takes its descriptor over.
     int copy = fcntl(node->fd.get(), F_DUPFD_CLOEXEC, 3);
     std::unique_ptr<DIR, int (*)(DIR*)> stream(copy < 0 ? nullptr : fdopendir(copy), closedir);
-    if (!stream) return note(fail_errno("cannot read", errno), node->path());
+    if (!stream) return note(fail_errno("cannot read", errno), [&] { return node->path(); });
     std::vector<std::pair<std::string, unsigned char>> entries;
     errno = 0;
     while (const dirent* entry = readdir(stream.get())) {
@@ -111,7 +120,7 @@ class Walk {
       if (entries.size() >= batch_) push({node, "", std::exchange(entries, {})});
       errno = 0;
     }
-    if (errno != 0) note(fail_errno("cannot read", errno), node->path());
+    if (errno != 0) note(fail_errno("cannot read", errno), [&] { return node->path(); });
     if (!entries.empty()) push({node, "", std::move(entries)});
   }
 
@@ -120,10 +129,17 @@ class Walk {
     return st ? IFTODT(st->stx_mode) : static_cast<unsigned char>(DT_UNKNOWN);
   }
 
-  void note(const Status& status, const std::string& path) {
-    progress_.fetch_add(1, std::memory_order_relaxed);
-    entries_.fetch_add(1, std::memory_order_relaxed);
+  // Together: threads that count each entry by itself wait for each other.
+  void count(size_t entries) {
+    progress_.fetch_add(entries, std::memory_order_relaxed);
+    entries_.fetch_add(entries, std::memory_order_relaxed);
+  }
+
+  // `path_of` is asked where there is an error alone.
+  template <typename PathOf>
+  void note(const Status& status, PathOf path_of) {
     if (status) return;
+    std::string path = path_of();
     std::lock_guard guard(result_mutex_);
     if (status.error().sys_errno == ENOENT) {
       ++result_.vanished;
