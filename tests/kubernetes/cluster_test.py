@@ -202,7 +202,7 @@ class OnCluster(unittest.TestCase):
 
     def gone(self, name):
         self.cluster.kubectl("delete", "deployment", name.replace("_", "-"), "--wait=true",
-                             "--cascade=foreground", "--timeout=60s")
+                             "--cascade=foreground", "--timeout=180s")
 
     def install_profile(self, out):
         """On the node, where the head of deployment.yaml says."""
