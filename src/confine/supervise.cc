@@ -255,8 +255,7 @@ void Supervisor::watch(Life& life, const std::atomic<bool>& stop) {
     life.exit = life.container->wait(kLook);
     if (life.exit.exited) {
       // Who comes from now on waits for the next life; what is open gets the end of what was said.
-      if (life.gate) life.gate->drain(milliseconds(100));
-      for (auto& [name, gate] : life.path_gates) gate->drain(milliseconds(100));
+      drain_gates(life, milliseconds(100));
       tell("the server " + exit_text(life.exit));
       return;
     }
@@ -290,17 +289,22 @@ bool Supervisor::healthy(Life& life) {
   return true;
 }
 
+// False where connections were still open at the limit, which is that of all gates together.
+bool Supervisor::drain_gates(Life& life, milliseconds limit) {
+  auto end = Clock::now() + limit;
+  auto left = [&] {
+    auto rest = std::chrono::duration_cast<milliseconds>(end - Clock::now());
+    return std::max(rest, milliseconds(0));
+  };
+  bool empty = life.gate ? life.gate->drain(left()) : true;
+  for (auto& [name, gate] : life.path_gates) empty = gate->drain(left()) && empty;
+  return empty;
+}
+
 void Supervisor::end_life(Life& life, bool drain) {
   if (drain && life.ready) {
     tell("draining");
-    auto end = Clock::now() + options_.drain_limit;
-    auto left = [&] {
-      auto rest = std::chrono::duration_cast<milliseconds>(end - Clock::now());
-      return std::max(rest, milliseconds(0));
-    };
-    bool empty = life.gate ? life.gate->drain(left()) : true;
-    for (auto& [name, gate] : life.path_gates) empty = gate->drain(left()) && empty;
-    if (!empty) tell("connections were still open at the limit");
+    if (!drain_gates(life, options_.drain_limit)) tell("connections were still open at the limit");
   }
   if (!life.container->state().exited && life.subject.pid != 0) {
     (void)life.container->signal(SIGTERM);

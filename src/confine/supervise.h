@@ -72,6 +72,7 @@ class Supervisor {
   Status open_gates(Life& life);
   void watch(Life& life, const std::atomic<bool>& stop);
   bool healthy(Life& life);
+  static bool drain_gates(Life& life, std::chrono::milliseconds limit);
   void end_life(Life& life, bool drain);
   bool pause(std::chrono::milliseconds time, const std::atomic<bool>& stop) const;
   static void count(const Life& life, Snapshot& sum);
